@@ -1,0 +1,34 @@
+"""What a person's account can undergo."""
+
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.accounts.models import SignInLink, User, token_sha256
+
+LINK_LIFETIME = timedelta(days=1)
+
+
+class LinkIsSpent(Exception):
+    """The link was used, is too old, or never was."""
+
+
+def sign_in_link_create(user: User | None) -> str:
+    """A new link's token: 256 random bits, told once. Without a user it makes the first admin."""
+    token = secrets.token_urlsafe(32)
+    SignInLink.objects.create(token_sha256=token_sha256(token), user=user, expires_at=timezone.now() + LINK_LIFETIME)
+    return token
+
+
+@transaction.atomic
+def sign_in_link_use(token: str, *, username: str = "", password: str = "") -> User:
+    """The person the link stands for; of two callers only one gets in. Raises LinkIsSpent."""
+    link = SignInLink.objects.usable(token).select_related("user").first()
+    if link is None or SignInLink.objects.usable(token).update(used_at=timezone.now()) != 1:
+        raise LinkIsSpent
+    if link.user is not None:
+        return link.user
+    return User.objects.create(username=username, password=make_password(password), is_staff=True, is_superuser=True)

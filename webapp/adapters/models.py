@@ -1,0 +1,70 @@
+"""Adapters: the small, versioned results one can download and use."""
+
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from webapp import storage
+from webapp.accounts.models import User
+from webapp.jobs.models import Job
+
+
+class AdapterQuerySet(models.QuerySet["Adapter"]):
+    def visible_to(self, user: User) -> "AdapterQuerySet":
+        return self if user.is_staff else self.filter(owner=user)
+
+
+class Adapter(models.Model):
+    """A name under which versions are gathered."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AdapterQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="one_name_an_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def latest(self) -> "AdapterVersion":
+        version = self.versions.order_by("-number").first()
+        assert version is not None, "an adapter is created with its first version"
+        return version
+
+
+class AdapterVersion(models.Model):
+    """The committed files of one succeeded job; sizes and checksums as recorded when they were committed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="adapter_version")
+    manifest = models.JSONField()
+    """The adapter's manifest.json: files with size and sha256, base model, method."""
+    size_bytes = models.BigIntegerField()
+    """Of the adapter's weights."""
+    zip_bytes = models.BigIntegerField()
+    zip_sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "number"], name="one_number_an_adapter_version")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter} v{self.number}"
+
+    @property
+    def files_dir(self) -> Path:
+        return storage.adapter_dir(self.id) / "files"
+
+    @property
+    def zip_path(self) -> Path:
+        return storage.adapter_dir(self.id) / "adapter.zip"

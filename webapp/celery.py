@@ -1,0 +1,41 @@
+"""The Celery app. The web sends wake-ups by name, the worker listens; no task code stands here.
+
+Settings as in the decision log: a message is only "there may be work", so it is acknowledged early, no result is
+kept, and losing one costs time, never a job.
+"""
+
+from celery import Celery
+from django.conf import settings
+
+app = Celery("graftwork")
+app.conf.update(
+    broker_url=settings.BROKER_URL or "memory://",
+    result_backend=None,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    result_accept_content=["json"],
+    task_acks_late=False,
+    task_reject_on_worker_lost=False,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_transport_options={
+        "visibility_timeout": 3600,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "global_keyprefix": "graftwork:",
+    },
+    task_default_queue="train",
+)
+
+
+def wake_workers() -> None:
+    """Say that there may be work. Never blocks a page for long, never raises: the job is in the database already."""
+    app.send_task("wake", retry=False, expires=60)

@@ -1,0 +1,130 @@
+"""What a training child says while it works: one JSON line each in `events.jsonl`, read and written here only.
+
+The engine appends, the recorder reads. Event names are in the past tense. Times are seconds since the epoch,
+durations are seconds, sizes are bytes.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: float = Field(default_factory=time.time)
+
+
+class PhaseMoved(_Event):
+    """Progress of what is done right now, for the bar: `done` of `total` in `unit`; `sentence` is for people."""
+
+    kind: Literal["phase_moved"] = "phase_moved"
+    phase: Literal["preparing", "loading", "measuring_base", "training", "measuring_tuned", "saving"]
+    sentence: str
+    done: float = 0
+    total: float = 0
+    unit: str = ""
+    seconds_left: float | None = None
+    """Until the whole job ends, where that can be told; None while it can not."""
+
+
+class Started(_Event):
+    """Model and rows are loaded; training is about to begin. All counts are exact."""
+
+    kind: Literal["started"] = "started"
+    trainable_params: int
+    total_params: int
+    num_train_rows: int
+    num_validation_rows: int
+    num_test_rows: int
+    num_truncated_rows: int = 0
+    total_steps: int
+    device: str
+    precision: str
+
+
+class Stepped(_Event):
+    """One optimizer step. `loss` is the mean over the labelled tokens (generate) or rows (classify) of the step."""
+
+    kind: Literal["stepped"] = "stepped"
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    tokens: int
+    """Real tokens seen since the start, without padding."""
+    tokens_per_second: float
+    seconds_left: float | None = None
+    peak_memory_bytes: int = 0
+
+
+class Evaluated(_Event):
+    """Mean loss over the validation rows, which are never trained on; step 0 is before the first update."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    step: int
+    epoch: float
+    loss: float
+    is_best: bool = False
+
+
+class Saved(_Event):
+    """`adapter/` is complete: its manifest, written last, lists every file with size and sha256."""
+
+    kind: Literal["saved"] = "saved"
+    manifest_sha256: str
+    size_bytes: int
+
+
+class Finished(_Event):
+    """The whole job is done: `adapter/` and `verdict.json` are there."""
+
+    kind: Literal["finished"] = "finished"
+    train_seconds: float
+    total_seconds: float
+
+
+class Stopped(_Event):
+    """The engine was asked to stop and did so between two steps."""
+
+    kind: Literal["stopped"] = "stopped"
+    step: int
+
+
+class Failed(_Event):
+    """The engine gave up. `message` says what happened, where and what to do, in plain words."""
+
+    kind: Literal["failed"] = "failed"
+    code: Literal["data", "loss_not_finite", "out_of_memory", "base_model", "storage_full", "our_bug"]
+    message: str
+    evidence: str = ""
+    """The line of the log that shows it."""
+
+
+Event = Annotated[
+    PhaseMoved | Started | Stepped | Evaluated | Saved | Finished | Stopped | Failed,
+    Field(discriminator="kind"),
+]
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def append_event(path: Path, event: Event) -> None:
+    """Add one line to the file; a line is written whole or, if the machine dies, torn at the very end."""
+    with path.open("ab") as file:
+        file.write(event.model_dump_json().encode() + b"\n")
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Events from a byte offset on, and the offset to go on from. A torn last line is left for the next call."""
+    if not path.exists():
+        return [], offset
+    with path.open("rb") as file:
+        file.seek(offset)
+        whole, newline, _torn = file.read().rpartition(b"\n")
+    if not newline:
+        return [], offset
+    return [_EVENT.validate_json(line) for line in whole.split(b"\n")], offset + len(whole) + 1

@@ -1,0 +1,50 @@
+"""Auto: the value of every knob where a person turned none. Chosen by measurement, kept in one table.
+
+`python -m tests.bench presets` (a later issue) will re-measure; until then each number says where it comes from.
+"""
+
+from webapp.contract.base_models import ModelShape
+from webapp.contract.methods import KnobValue
+from webapp.contract.tasks import Task
+
+_METHOD_PRESETS: dict[tuple[str, Task], dict[str, KnobValue]] = {
+    ("lora", "generate"): {
+        "rank": 8,
+        "alpha": 16,
+        "dropout": 0.0,
+        "targets": "all-linear",
+        "learning_rate": 1e-3,
+    },
+    ("lora", "classify"): {
+        "rank": 8,
+        "alpha": 16,
+        "dropout": 0.0,
+        "targets": "all-linear",
+        "learning_rate": 1e-3,
+    },
+    ("prompt_tuning", "generate"): {"num_virtual_tokens": 16, "init": "text", "learning_rate": 1e-2},
+    ("prompt_tuning", "classify"): {"num_virtual_tokens": 16, "init": "vocabulary", "learning_rate": 1e-2},
+}
+
+_EPOCHS: dict[tuple[str, Task], tuple[int, int]] = {
+    ("lora", "generate"): (3, 900),
+    ("lora", "classify"): (6, 2_000),
+    ("prompt_tuning", "generate"): (6, 1_800),
+    ("prompt_tuning", "classify"): (12, 4_000),
+}
+"""(most epochs, rows seen after which more no longer helps): small datasets go round more often."""
+
+
+def auto_knobs(method: str, task: Task, shape: ModelShape, num_train_rows: int) -> dict[str, KnobValue]:
+    """Every knob of the method and of training, right for this much data. Raises KeyError for what cannot be."""
+    most_epochs, enough_rows = _EPOCHS[method, task]
+    epochs = max(1, min(most_epochs, round(enough_rows / max(num_train_rows, 1))))
+    return {
+        **_METHOD_PRESETS[method, task],
+        "epochs": epochs,
+        "batch_size": 8 if num_train_rows < 2_000 else 16,
+        "warmup_ratio": 0.1,
+        "schedule": "cosine",
+        "weight_decay": 0.0,
+        "max_length": min(shape.max_length, 512 if task == "classify" else 1024),
+    }

@@ -1,0 +1,75 @@
+"""The recipe: everything a training run is told. Frozen, complete, and refused whole if any part is wrong."""
+
+import difflib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from webapp.contract.methods import METHODS, KnobValue, knobs_of
+from webapp.contract.tasks import Task
+
+
+class Recipe(BaseModel):
+    """What to train and how. `knobs` names every knob of the method and of training, none left to chance.
+
+    Raises pydantic's ValidationError with all problems at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    task: Task
+    base_model: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    method: str
+    knobs: dict[str, KnobValue]
+    seed: int = Field(default=17, ge=0, lt=2**31)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name in data:
+                if name not in cls.model_fields:
+                    raise ValueError(unknown_name("recipe field", str(name), list(cls.model_fields)))
+        return data
+
+    @model_validator(mode="after")
+    def _knobs_fit(self) -> "Recipe":
+        if self.method not in METHODS:
+            raise ValueError(unknown_name("method", self.method, list(METHODS)))
+        problems = list(self.knob_problems().values())
+        if self.task not in METHODS[self.method].tasks:
+            problems.append(f"{METHODS[self.method].label} cannot do the task {self.task}.")
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    def knob_problems(self) -> dict[str, str]:
+        """Knob name -> what is wrong with it."""
+        known = {knob.name: knob for knob in knobs_of(self.method)}
+        problems = {name: unknown_name("setting", name, list(known)) for name in self.knobs if name not in known}
+        for name, knob in known.items():
+            if name not in self.knobs:
+                problems[name] = f"{knob.label}: a value is missing."
+            elif problem := knob.problem_with(self.knobs[name]):
+                problems[name] = problem
+        return problems
+
+    def number(self, knob: str) -> float:
+        """A numeric knob's value."""
+        value = self.knobs[knob]
+        assert not isinstance(value, str)
+        return value
+
+    def whole(self, knob: str) -> int:
+        """A whole-number knob's value."""
+        value = self.knobs[knob]
+        assert isinstance(value, int)
+        return value
+
+
+def unknown_name(noun: str, name: str, known: list[str]) -> str:
+    """A sentence that refuses an unknown name and offers the nearest known one."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean “{nearest[0]}”?" if nearest else f"Known: {', '.join(known)}."
+    return f"Unknown {noun} “{name[:60]}”. {hint}"

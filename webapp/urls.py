@@ -1,0 +1,13 @@
+"""Includes each app, nothing else."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("webapp.jobs.urls")),
+    path("", include("webapp.accounts.urls")),
+    path("datasets/", include("webapp.datasets.urls")),
+    path("models/", include("webapp.base_models.urls")),
+    path("adapters/", include("webapp.adapters.urls")),
+    path("admin/", admin.site.urls),
+]
