@@ -4,8 +4,24 @@ Settings as in the decision log: a message is only "there may be work", so it is
 kept, and losing one costs time, never a job.
 """
 
+import logging
+
 from celery import Celery
 from django.conf import settings
+from kombu.exceptions import OperationalError
+
+log = logging.getLogger(__name__)
+
+_BROKER_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    "global_keyprefix": "graftwork:",
+}
+_PUBLISH_OPTIONS = {**_BROKER_OPTIONS, "socket_timeout": 1, "socket_connect_timeout": 1}
+"""A page must not hang because the broker does."""
 
 app = Celery("graftwork")
 app.conf.update(
@@ -24,18 +40,17 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     worker_cancel_long_running_tasks_on_connection_loss=False,
-    broker_transport_options={
-        "visibility_timeout": 3600,
-        "socket_timeout": 5,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
-        "global_keyprefix": "graftwork:",
-    },
+    broker_transport_options=_BROKER_OPTIONS,
     task_default_queue="train",
 )
 
 
 def wake_workers() -> None:
-    """Say that there may be work. Never blocks a page for long, never raises: the job is in the database already."""
-    app.send_task("wake", retry=False, expires=60)
+    """Say that there may be work. Blocks a second at the most and never raises: the job is in the database already."""
+    if not settings.BROKER_URL:
+        return
+    try:
+        with app.connection_for_write(transport_options=_PUBLISH_OPTIONS) as connection:
+            app.send_task("wake", connection=connection, retry=False, expires=60)
+    except OperationalError:
+        log.warning("The broker cannot be reached; a worker will find the job when it looks next.")

@@ -4,10 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
+    path("", include("webapp.home.urls")),
     path("", include("webapp.jobs.urls")),
     path("", include("webapp.accounts.urls")),
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.base_models.urls")),
     path("adapters/", include("webapp.adapters.urls")),
+    path("help/", include("webapp.help.urls")),
     path("admin/", admin.site.urls),
 ]

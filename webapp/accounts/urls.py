@@ -1,5 +1,12 @@
 """Addresses of this app."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from webapp.accounts import views
+
+urlpatterns = [
+    path("sign-in", views.SignIn.as_view(), name="login"),
+    path("sign-out", views.SignOut.as_view(), name="logout"),
+    path("welcome/<str:token>", views.welcome, name="welcome"),
+    path("account", views.account, name="account"),
+]

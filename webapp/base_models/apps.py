@@ -1,6 +1,21 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.apps.registry import Apps
+from django.db.models.signals import post_migrate
 
 
 class BaseModelsConfig(AppConfig):
     name = "webapp.base_models"
     verbose_name = "Base models"
+
+    def ready(self) -> None:
+        post_migrate.connect(_refresh_starters, sender=self)
+
+
+def _refresh_starters(apps: Apps, **_: Any) -> None:
+    """Also after an upgrade that changed a starter. Migrating back to nothing leaves no table to write to."""
+    from webapp.base_models.services import starters_refresh
+
+    if "basemodel" in apps.all_models["base_models"]:
+        starters_refresh()

@@ -16,7 +16,7 @@ from webapp.datasets.models import DatasetVersion
 
 
 class State(models.TextChoices):
-    """queued -> starting -> running -> finalizing -> succeeded | failed | cancelled; back to queued if a worker went."""
+    """queued -> starting -> running -> finalizing -> succeeded | failed | cancelled; queued again if a worker went."""
 
     QUEUED = "queued", "Queued"
     STARTING = "starting", "Starting"

@@ -1,0 +1,67 @@
+"""The one door to every check: `python -m tests`.
+
+`python -m tests` runs lint, types, walls, migrations and the tests. `python -m tests slow` runs the minutes-long
+ones with real base models. Any other words go to pytest: `python -m tests -k split`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+CHECKS = {
+    "lint": ["-m", "ruff", "check", "."],
+    "format": ["-m", "ruff", "format", "--check", "."],
+    "types": ["-m", "mypy"],
+    "walls": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+    "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
+}
+
+
+def main(words: list[str]) -> int:
+    """Exit code: 0 if all is well. All checks run, so that one look shows everything that is wrong."""
+    if words == ["slow"]:
+        return _pytest(["-m", "slow"])
+    if words:
+        return _pytest(words)
+    _bring_browser()
+    failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
+    code = _pytest([])
+    if failed:
+        _say(f"FAILED: {', '.join(failed)}")
+    return code or len(failed)
+
+
+def _passes(name: str, command: list[str]) -> bool:
+    _say(f"== {name}")
+    return subprocess.run([sys.executable, *command], cwd=PROJECT).returncode == 0
+
+
+def _pytest(words: list[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "pytest", *words], cwd=PROJECT).returncode
+
+
+def _bring_browser() -> None:
+    """Chromium and its driver from Debian, where that can be done; else one sentence says what is missing."""
+    if shutil.which("chromium"):
+        return
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-qq"])
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "chromium", "chromium-driver"],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdout=subprocess.DEVNULL,
+        )
+    if not shutil.which("chromium"):
+        _say("Chromium is missing, so the browser tests will fail: install it as root with `apt-get install chromium`.")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""The adapters one has, and taking them home."""
+
+from typing import NamedTuple
+
+from django.core.paginator import Paginator
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import aget_object_or_404, get_object_or_404, render
+from django.utils.text import slugify
+from django.views.decorators.http import require_safe
+
+from webapp.accounts.models import User
+from webapp.adapters.card import card_of, snippet_in
+from webapp.adapters.downloads import zip_response
+from webapp.adapters.models import Adapter, AdapterVersion
+from webapp.contract.job_dir import Manifest
+from webapp.contract.methods import METHODS
+
+PAGE_SIZE = 50
+
+
+class Line(NamedTuple):
+    """One adapter as the list shows it."""
+
+    adapter: Adapter
+    version: AdapterVersion
+    method: str
+
+
+@require_safe
+def adapter_list(request: HttpRequest) -> HttpResponse:
+    assert isinstance(request.user, User)
+    newest_first = AdapterVersion.objects.select_related("job__base_model").order_by("-number")
+    adapters = (
+        Adapter.objects.visible_to(request.user)
+        .select_related("owner")
+        .prefetch_related(Prefetch("versions", queryset=newest_first))
+    )
+    page = Paginator(adapters, PAGE_SIZE).get_page(request.GET.get("page"))
+    lines = [Line(adapter, version, _method(version)) for adapter in page for version in adapter.versions.all()[:1]]
+    return render(request, "adapters/list.html", {"page": page, "lines": lines})
+
+
+@require_safe
+def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
+    """The latest version, or the one asked for by number."""
+    assert isinstance(request.user, User)
+    adapter = get_object_or_404(Adapter.objects.visible_to(request.user), id=adapter_id)
+    versions = list(
+        adapter.versions.select_related("job__base_model", "job__dataset_version__dataset").order_by("-number")
+    )
+    version = _chosen(versions, request.GET.get("version"))
+    card = card_of(version)
+    return render(
+        request,
+        "adapters/detail.html",
+        {
+            "adapter": adapter,
+            "version": version,
+            "versions": versions,
+            "method": _method(version),
+            "verdict": version.job.verdict,
+            "manifest": Manifest.model_validate(version.manifest),
+            "card": card,
+            "snippet": snippet_in(card),
+        },
+    )
+
+
+@require_safe
+async def download(request: HttpRequest, version_id: str) -> HttpResponseBase:
+    """The zip, streamed; whoever may not see the adapter learns nothing of it."""
+    user = await request.auser()
+    assert isinstance(user, User)
+    mine = AdapterVersion.objects.select_related("adapter").filter(adapter__in=Adapter.objects.visible_to(user))
+    version = await aget_object_or_404(mine, id=version_id)
+    name = f"{slugify(version.adapter.name) or 'adapter'}-v{version.number}.zip"
+    return zip_response(request, version.zip_path, size=version.zip_bytes, sha256=version.zip_sha256, name=name)
+
+
+def _chosen(versions: list[AdapterVersion], number: str | None) -> AdapterVersion:
+    if number is None:
+        return versions[0]
+    for version in versions:
+        if str(version.number) == number:
+            return version
+    raise Http404
+
+
+def _method(version: AdapterVersion) -> str:
+    return METHODS[version.manifest["method"]].label

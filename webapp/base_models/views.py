@@ -1,0 +1,79 @@
+"""The models one can start from."""
+
+from typing import NamedTuple
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from webapp.accounts.models import User
+from webapp.base_models.forms import FolderForm
+from webapp.base_models.models import BaseModel
+from webapp.base_models.services import InUse, base_model_register, base_model_remove
+from webapp.contract.base_models import STARTERS
+from webapp.contract.methods import METHODS, Method
+from webapp.contract.tasks import TASK_WORDS
+
+
+class ModelCard(NamedTuple):
+    """A base model with what can be done with it."""
+
+    model: BaseModel
+    task_words: list[str]
+    methods: list[Method]
+
+
+@require_safe
+def base_model_list(request: HttpRequest) -> HttpResponse:
+    cards = [_card(model) for model in BaseModel.objects.all()]
+    return render(
+        request,
+        "base_models/list.html",
+        {
+            "starters": [card for card in cards if card.model.id in STARTERS],
+            "registered": [card for card in cards if card.model.folder],
+        },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """Admins only: the path of any folder this server can read is asked for."""
+    _refuse_non_admin(request)
+    form = FolderForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        model = base_model_register(**form.cleaned_data, report=form.report)
+        messages.success(request, f"{model.title} is registered. Jobs can start from it now.")
+        return redirect("base-model-list")
+    status = 400 if form.is_bound else 200
+    return render(request, "base_models/register.html", {"form": form}, status=status)
+
+
+@require_POST
+def remove(request: HttpRequest, model_id: str) -> HttpResponse:
+    _refuse_non_admin(request)
+    model = get_object_or_404(BaseModel.objects.exclude(folder=""), id=model_id)
+    try:
+        base_model_remove(model)
+    except InUse:
+        messages.error(request, f"{model.title} stays: jobs were trained from it. Delete those jobs first.")
+    else:
+        messages.success(request, f"{model.title} is no longer offered. Its files were not touched.")
+    return redirect("base-model-list")
+
+
+def _refuse_non_admin(request: HttpRequest) -> None:
+    assert isinstance(request.user, User)
+    if not request.user.is_staff:
+        raise PermissionDenied
+
+
+def _card(model: BaseModel) -> ModelCard:
+    methods = [
+        method
+        for method in METHODS.values()
+        if model.shape.family in method.families and set(model.tasks) & set(method.tasks)
+    ]
+    return ModelCard(model, [TASK_WORDS[task][0] for task in model.tasks], methods)

@@ -1,0 +1,64 @@
+"""The first page: what to do first, then what goes on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from webapp.accounts.models import User
+from webapp.adapters.models import Adapter
+from webapp.datasets.models import Dataset
+from webapp.home.storage_used import storage_used
+from webapp.jobs.figures import LiveFigures
+from webapp.jobs.models import OVER, Job
+
+
+SAMPLES: dict[str, object] = {}
+NUM_FINISHED = 5
+NUM_WAITING = 10
+
+
+class RunningJob(NamedTuple):
+    """A job with its figures of this moment."""
+
+    job: Job
+    live: LiveFigures
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    assert isinstance(request.user, User)
+    user = request.user
+    return render(
+        request,
+        "home.html",
+        {
+            **_jobs_now(user),
+            "has_dataset": Dataset.objects.visible_to(user).exists(),
+            "has_job": Job.objects.visible_to(user).exists(),
+            "has_adapter": Adapter.objects.visible_to(user).exists(),
+            "samples": SAMPLES.values(),
+            "storage": storage_used(Path(settings.DATA_DIR)),
+        },
+    )
+
+
+@require_safe
+def now(request: HttpRequest) -> HttpResponse:
+    """The part of the page that changes by itself."""
+    assert isinstance(request.user, User)
+    return render(request, "home/_now.html", _jobs_now(request.user))
+
+
+def _jobs_now(user: User) -> dict[str, object]:
+    jobs = Job.objects.visible_to(user).select_related("base_model", "dataset_version__dataset", "owner")
+    waiting = jobs.waiting()
+    return {
+        "running": [RunningJob(job, LiveFigures.model_validate(job.live)) for job in jobs.active()],
+        "waiting": waiting[:NUM_WAITING],
+        "num_waiting": waiting.count(),
+        "finished": jobs.filter(state__in=OVER).order_by("-finished_at")[:NUM_FINISHED],
+    }

@@ -1,0 +1,30 @@
+"""A job's own copy of its rows, each with the side of the split it stands on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webapp.contract.recipe import Recipe
+from webapp.contract.rows import SPLIT_COLUMN
+from webapp.contract.split import split_rows, split_sha256
+from webapp.datasets.models import DatasetVersion
+
+
+class StoredSplit(NamedTuple):
+    counts: dict[str, int]
+    """Side -> rows."""
+    sha256: str
+
+
+def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path) -> StoredSplit:
+    """Split a dataset version's rows and write them to `path`. Raises TooFewRows."""
+    rows = pq.read_table(version.rows_path)
+    inputs = rows.column("messages" if version.is_chat else "input").to_pylist()
+    outputs = rows.column("output").to_pylist() if recipe.task == "classify" else [""] * len(inputs)
+    sides = split_rows(inputs, outputs, recipe.seed)
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows.append_column(SPLIT_COLUMN, pa.array(sides, pa.string())), path, compression="zstd")
+    counts = {side: sides.count(side) for side in ("train", "validation", "test")}
+    return StoredSplit(counts, split_sha256(inputs, sides))

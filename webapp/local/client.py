@@ -1,0 +1,60 @@
+"""A person's steps, taken by a script over the same addresses a browser uses."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+
+class Refused(Exception):
+    """The app said no; the message is the app's own."""
+
+
+class Client:
+    """Signed in through a one-time link."""
+
+    def __init__(self, url: str, welcome_path: str) -> None:
+        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
+        page = self.http.get(welcome_path)
+        self._ok(page)
+        self._ok(self.http.post(welcome_path, data={"csrfmiddlewaretoken": _csrf_token(page.text)}))
+
+    def dataset_upload(self, path: Path, *, name: str, mapping: dict[str, str]) -> str:
+        """Upload, map, save. Returns the dataset version's id."""
+        with path.open("rb") as file:
+            upload = self._post("/datasets/upload", files={"file": (path.name, file)})
+        return str(self._post(upload["url"], data={"name": name, **mapping})["version_id"])
+
+    def job_start(self, **fields: str) -> str:
+        """Fields as on the page “New job”. Returns the job's address."""
+        return str(self._post("/jobs/new", data=fields)["url"])
+
+    def job_follow(self, url: str, watch: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Look every second until the job is over; returns what the app then says of it."""
+        while True:
+            job = self._ok(self.http.get(url, headers={"Accept": "application/json"})).json()
+            watch(job)
+            if job["is_over"]:
+                return dict(job)
+            time.sleep(1)
+
+    def _post(self, url: str, **content: Any) -> dict[str, Any]:
+        token = self.http.cookies["csrftoken"]
+        headers = {"Accept": "application/json", "X-CSRFToken": token}
+        return dict(self._ok(self.http.post(url, headers=headers, **content)).json())
+
+    def _ok(self, response: httpx.Response) -> httpx.Response:
+        if response.is_error:
+            raise Refused(
+                f"{response.request.method} {response.request.url}: {response.status_code} {response.text[:500]}"
+            )
+        return response
+
+
+def _csrf_token(page: str) -> str:
+    found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]

@@ -1,0 +1,145 @@
+"""The whole app on one machine: broker, web server, one worker, each a process on a leash, all in one data folder."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+from django.core.management import call_command
+
+from webapp.local.lock import lock_take
+from webapp.local.valkey import broker_url, valkey_lay_out
+
+START_SECONDS = 60.0
+STOP_SECONDS = 9.0
+TRAINING_PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "gguf", "sklearn", "sacrebleu")
+
+
+class CannotStart(Exception):
+    """The stack cannot run here; the message is one sentence that says why and what to do."""
+
+
+class Stack:
+    """Use as a context: everything runs inside, and nothing is left behind after it."""
+
+    def __init__(self, data_dir: Path, *, host: str, port: int) -> None:
+        self.data_dir = data_dir
+        self.host = host
+        self.port = port or _free_port(host)
+        self.url = f"http://{host}:{self.port}"
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> "Stack":
+        _check_packages()
+        self._lock = lock_take(self.data_dir / "run" / "lock", self.url)
+        try:
+            _check_port(self.host, self.port)
+            call_command("migrate", verbosity=0)
+            self._start_all()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop("worker", "web")
+        self._stop("valkey")
+        if self._lock is not None:
+            self._lock.close()
+
+    def ended(self) -> str | None:
+        """The name of a part that ended though nobody asked it to."""
+        return next((name for name, child in self.children.items() if child.poll() is not None), None)
+
+    def log_path(self, name: str) -> Path:
+        return self.data_dir / "logs" / f"{name}.log"
+
+    def _start_all(self) -> None:
+        valkey, valkey_socket = valkey_lay_out(self.data_dir)
+        broker = {"GRAFTWORK_BROKER_URL": broker_url(valkey_socket)}
+        valkey_socket.unlink(missing_ok=True)
+        self._start("valkey", valkey)
+        self._wait("valkey", valkey_socket.exists)
+        address = ["--host", self.host, "--port", str(self.port)]
+        web = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", *address]
+        self._start("web", [*web, "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "2"], broker)
+        celery = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-P", "threads", "-c", "1"]
+        quiet = ["-Q", "train", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
+        self._start("worker", [*celery, *quiet], broker)
+        self._wait("web", self._answers)
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+        self.log_path(name).parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path(name).open("ab") as log:
+            self.children[name] = subprocess.Popen(
+                [sys.executable, "-m", "webapp.local.leash", *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "GRAFTWORK_HOME": str(self.data_dir), **(environment or {})},
+                cwd=Path(__file__).resolve().parents[2],
+                start_new_session=True,
+            )
+
+    def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not is_ready():
+            if self.ended() or time.monotonic() > deadline:
+                raise CannotStart(f"The {self.ended() or name} did not start; {self.log_path(name)} says why.")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/sign-in", timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+    def _stop(self, *names: str) -> None:
+        """Let go of the leashes; each then ends its command and itself."""
+        children = [self.children.pop(name) for name in names if name in self.children]
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in children:
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, 9)
+                child.wait()
+
+
+def _check_packages() -> None:
+    missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise CannotStart(
+            f"Missing here: {', '.join(missing)}. Install it: {sys.executable} -m pip install -e '.[train]'"
+        )
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotStart(
+                f"Port {port} on {host} is not free ({error.strerror}). Choose another: manage.py up --port {port + 1}"
+            ) from error
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,57 @@
+// Small manners of every page: menus close, code is copied, exact times are told in the reader's own zone.
+"use strict";
+
+(() => {
+  const closeMenus = (except) => {
+    for (const menu of document.querySelectorAll("details.menu-box[open]")) {
+      if (menu !== except) menu.open = false;
+    }
+  };
+
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copy);
+    const word = button.querySelector("[data-copy-word]");
+    if (!source || !word) return;
+    const before = word.textContent;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      word.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      word.textContent = "Selected: press Ctrl+C";
+    }
+    setTimeout(() => { word.textContent = before; }, 2000);
+  };
+
+  const localTimes = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.valueOf())) time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+    }
+  };
+
+  document.addEventListener("click", (event) => {
+    closeMenus(event.target.closest("details.menu-box"));
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+    const closer = event.target.closest("[data-dismiss]");
+    if (closer) closer.closest("[role]").remove();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = document.querySelector("details.menu-box[open]");
+    if (!menu) return;
+    closeMenus(null);
+    menu.querySelector("summary").focus();
+  });
+
+  // A form that destroys something asks first: <form data-confirm="Delete this dataset?">.
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !confirm(question)) event.preventDefault();
+  });
+
+  document.addEventListener("DOMContentLoaded", () => localTimes(document));
+  document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
+})();

@@ -1,0 +1,31 @@
+"""Lays out what the engine is run on: an attempt's own folder with everything the job needs."""
+
+import os
+from pathlib import Path
+
+from webapp import storage
+from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS, Facts
+from webapp.jobs.models import Job
+
+
+def job_dir_lay_out(job: Job) -> Path:
+    """The folder of the job's present attempt, ready for the engine."""
+    folder = job.attempt_dir
+    folder.mkdir(parents=True)
+    (folder / RECIPE).write_text(job.recipe.model_dump_json(indent=2))
+    (folder / FACTS).write_text(_facts(job).model_dump_json(indent=2))
+    os.link(storage.job_rows_path(job.id), folder / ROWS)
+    (folder / BASE_MODEL).symlink_to(job.base_model.path)
+    return folder
+
+
+def _facts(job: Job) -> Facts:
+    starter = job.base_model.starter
+    return Facts(
+        name=job.name,
+        base_model_title=job.base_model.title,
+        base_model_reference=starter.hub_id if starter else job.base_model.path.name,
+        base_model_licence=starter.licence if starter else "see the base model",
+        dataset_name=str(job.dataset_version),
+        split_sha256=job.split_sha256,
+    )
