@@ -51,10 +51,17 @@ def short_count(number: float) -> str:
 @register.filter
 def in_metric(value: float, comparison: Comparison) -> str:
     """A score as its metric is read: a percentage, or a plain number."""
-    return f"{value:.1%}".replace("%", " %") if comparison.is_percent else f"{value:.3f}"
+    return f"{value * 100:.1f} %" if comparison.is_percent else f"{value:.3f}"
 
 
 @register.filter
 def difference_in(value: float, comparison: Comparison) -> str:
     """A signed difference: percentage points or a plain number."""
-    return f"{value * 100:+.1f}" if comparison.is_percent else f"{value:+.3f}"
+    shown = f"{value * 100:+.1f}" if comparison.is_percent else f"{value:+.3f}"
+    return shown.replace("-", "−")
+
+
+@register.filter
+def plain(number: float) -> str:
+    """A bound as people write it: 0.000001, 0.5, 8192; neither 1e-06 nor 8192.0."""
+    return f"{number:f}".rstrip("0").rstrip(".")

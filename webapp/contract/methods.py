@@ -4,7 +4,6 @@ The picker, the recipe check, the expert drawer and the help page read this; the
 the same keys (a test holds that). A sentence under each knob is written here once.
 """
 
-import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -44,9 +43,9 @@ class Knob(BaseModel):
             return f"{self.label}: must be a number {bounds}."
         if self.kind == "int" and not isinstance(value, int):
             return f"{self.label}: must be a whole number {bounds}."
-        # `not (low <= x <= high)` also refuses NaN, which every comparison denies.
-        if not (math.isfinite(value) and self.low <= value <= self.high):
-            return f"{self.label}: {value:g} is out of range; it goes {bounds}."
+        # `not (low <= x <= high)` also refuses NaN, which every comparison denies, and both infinities.
+        if not self.low <= value <= self.high:
+            return f"{self.label}: {str(value)[:20]} is out of range; it goes {bounds}."
         return None
 
 

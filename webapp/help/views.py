@@ -1,15 +1,41 @@
-"""The help pages."""
+"""Short pages that explain. What the contract knows is drawn from it, so that help cannot disagree with the app."""
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+
+from webapp.contract.base_models import STARTERS
+from webapp.contract.methods import METHODS, TRAINING_KNOBS
+from webapp.contract.split import MIN_ROWS, split_sizes
+from webapp.contract.tasks import TASK_WORDS
+from webapp.help.pages import PAGES
+
+_SPLIT_EXAMPLES = (MIN_ROWS, 300, 1_000, 10_000)
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    return render(request, "help/index.html")
+    return render(request, "help/index.html", {"pages": PAGES.values()})
 
 
 @require_safe
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    return render(request, "help/index.html")
+    if slug not in PAGES:
+        raise Http404
+    return render(
+        request,
+        PAGES[slug].template,
+        {
+            "page": PAGES[slug],
+            "pages": PAGES.values(),
+            "starters": STARTERS.values(),
+            "methods": METHODS.values(),
+            "training_knobs": TRAINING_KNOBS,
+            "task_words": TASK_WORDS,
+            "min_rows": MIN_ROWS,
+            "splits": [(rows, split_sizes(rows)) for rows in _SPLIT_EXAMPLES],
+            "upload_limit_bytes": settings.UPLOAD_LIMIT_BYTES,
+            "data_dir": settings.DATA_DIR,
+        },
+    )

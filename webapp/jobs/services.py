@@ -87,8 +87,9 @@ def job_cancel(job: Job) -> None:
 def job_delete(job: Job) -> None:
     """Remove an ended job and its files."""
     assert job.is_over
+    folder = storage.job_dir(job.id)
     job.delete()
-    storage.folder_delete(storage.job_dir(job.id))
+    storage.folder_delete(folder)
 
 
 def job_claim() -> Job | None:

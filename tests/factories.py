@@ -1,0 +1,80 @@
+"""Rows in the database that many tests start from, made the way the app makes them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webapp.accounts.models import User
+from webapp.base_models.models import BaseModel
+from webapp.contract.base_models import STARTERS
+from webapp.contract.presets import auto_knobs
+from webapp.contract.recipe import Recipe
+from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.jobs.models import Job
+from webapp.jobs.services import job_create
+
+SMOLLM2 = "smollm2-135m-instruct"
+MINILM = "minilm-l6"
+
+
+def make_user(name: str = "alice", **fields: Any) -> User:
+    return User.objects.create(username=name, **fields)
+
+
+def make_starter(model_id: str = SMOLLM2) -> BaseModel:
+    starter = STARTERS[model_id]
+    fields = {"title": starter.title, "shape_json": starter.shape.model_dump(), "has_chat_template": True}
+    return BaseModel.objects.update_or_create(id=model_id, defaults=fields)[0]
+
+
+def make_version(owner: User, *, num_rows: int = 60, labels: tuple[str, ...] = ()) -> DatasetVersion:
+    """A saved dataset of `num_rows` different rows; with labels their outputs are these in turn."""
+    upload = Upload.objects.create(
+        owner=owner, file_name="rows.csv", format="csv", size_bytes=1, sha256="0", columns=["q", "a"], num_rows=num_rows
+    )
+    outputs = [labels[index % len(labels)] if labels else f"answer {index}" for index in range(num_rows)]
+    version = DatasetVersion.objects.create(
+        dataset=Dataset.objects.create(owner=owner, name="Rows"),
+        number=1,
+        upload=upload,
+        mapping={"input": "q", "output": "a"},
+        task_guess="classify" if labels else "generate",
+        num_rows=num_rows,
+        stats={"labels": {label: outputs.count(label) for label in labels}},
+        rows_sha256="0",
+    )
+    _write_rows(version.rows_path, [f"question {index}" for index in range(num_rows)], outputs)
+    return version
+
+
+def make_recipe(model_id: str = SMOLLM2, *, task: str = "generate", method: str = "lora", **knobs: Any) -> Recipe:
+    auto = auto_knobs(method, task, STARTERS[model_id].shape, 100)  # type: ignore[arg-type]
+    return Recipe(task=task, base_model=model_id, method=method, knobs={**auto, **knobs})  # type: ignore[arg-type]
+
+
+def make_job(owner: User, **fields: Any) -> Job:
+    """A queued LoRA job on SmolLM2."""
+    job = job_create(
+        owner,
+        name="First",
+        dataset_version=make_version(owner),
+        base_model=make_starter(),
+        recipe=make_recipe(),
+    )
+    if fields:
+        Job.objects.filter(id=job.id).update(**fields)
+        job.refresh_from_db()
+    return job
+
+
+def _write_rows(path: Path, inputs: list[str], outputs: list[str]) -> None:
+    path.parent.mkdir(parents=True)
+    columns = {
+        "line": pa.array(range(2, len(inputs) + 2), pa.int64()),
+        "input": pa.array(inputs, pa.string()),
+        "output": pa.array(outputs, pa.string()),
+        "messages": pa.nulls(len(inputs), pa.string()),
+    }
+    pq.write_table(pa.table(columns), path)

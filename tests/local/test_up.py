@@ -1,0 +1,112 @@
+"""`manage.py up` with real processes: it starts, refuses in one sentence, and leaves nothing behind."""
+
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import RunningStack, environment_of_a_person, free_port, running_stack, up
+
+GONE_SECONDS = 10
+
+
+def processes_of(home: Path) -> list[psutil.Process]:
+    """All processes whose data folder this is, however they are called."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("GRAFTWORK_HOME") == str(home) and process.pid != os.getpid():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def wait_until_gone(home: Path) -> float:
+    began = time.monotonic()
+    while processes_of(home) and time.monotonic() - began < GONE_SECONDS:
+        time.sleep(0.1)
+    assert processes_of(home) == []
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[RunningStack]:
+    with running_stack(tmp_path / "home") as running:
+        yield running
+
+
+def test_it_runs_three_parts_and_ctrl_c_ends_all(stack: RunningStack) -> None:
+    assert httpx.get(stack.url, follow_redirects=True).status_code == 200
+    names = " ".join(" ".join(process.cmdline()) for process in processes_of(stack.home))
+    assert all(word in names for word in ("valkey-server", "uvicorn", "celery"))
+    assert stack.stop() == 0
+    assert wait_until_gone(stack.home) < GONE_SECONDS
+
+
+def test_nothing_is_left_when_it_is_killed(stack: RunningStack) -> None:
+    stack.process.kill()
+    wait_until_gone(stack.home)
+
+
+def test_a_second_start_says_where_the_first_runs(stack: RunningStack) -> None:
+    second = up(stack.home, "--port", str(free_port()))
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert f"already running at {stack.url} (process {stack.process.pid})" in said
+    assert "Traceback" not in said
+
+
+def test_secrets_are_the_owners_alone(stack: RunningStack) -> None:
+    def mode(path: Path) -> int:
+        return stat.S_IMODE(path.stat().st_mode)
+
+    assert mode(stack.home / "secret_key") == 0o600
+    assert mode(stack.home / "valkey") == 0o700
+    assert mode(stack.home / "valkey" / "valkey.sock") == 0o700
+
+
+def test_it_starts_again_after_a_kill(tmp_path: Path) -> None:
+    with running_stack(tmp_path / "home") as first:
+        first.process.kill()
+        wait_until_gone(first.home)
+    with running_stack(tmp_path / "home") as second:
+        assert httpx.get(second.url, follow_redirects=True).status_code == 200
+
+
+def test_a_taken_port_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = up(tmp_path / "home", "--port", str(port))
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is not free" in said
+    assert f"--port {port + 1}" in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("in the way")
+    process = up(blocked / "home")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"The data folder {blocked / 'home'} cannot be written" in said
+    assert "Traceback" not in said
+
+
+def test_a_long_data_folder_still_gets_its_socket(tmp_path: Path) -> None:
+    with running_stack(tmp_path / ("long" * 30)) as running:
+        assert httpx.get(running.url, follow_redirects=True).status_code == 200
+
+
+def test_the_environment_of_a_person_has_nothing_of_ours() -> None:
+    assert not any(name.startswith("GRAFTWORK_") for name in environment_of_a_person())

@@ -1,0 +1,26 @@
+"""The help pages there are, in the order one reads them."""
+
+from typing import NamedTuple
+
+
+class HelpPage(NamedTuple):
+    slug: str
+    title: str
+    sentence: str
+
+    @property
+    def template(self) -> str:
+        return f"help/{self.slug.replace('-', '_')}.html"
+
+
+PAGES: dict[str, HelpPage] = {
+    page.slug: page
+    for page in (
+        HelpPage("how-it-works", "How it works", "From rows to an adapter, and what happens on the way."),
+        HelpPage("datasets", "Datasets", "Which files are read, how columns get their roles, what is refused and why."),
+        HelpPage("methods", "Methods and settings", "What each method does, and a sentence on every knob."),
+        HelpPage("verdict", "Reading the verdict", "How base and tuned are compared, and how sure one can be."),
+        HelpPage("running", "Running it", "Two commands, the first admin, where everything lies."),
+        HelpPage("limits", "Known limits", "What this version does not do yet."),
+    )
+}
