@@ -17,6 +17,10 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "User name and password do not match. Mind upper and lower case, then try again.",
     }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "User name"
+
 
 class FirstAdminForm(forms.ModelForm):  # type: ignore[type-arg]
     """The account made through the first link: a name and a password, told twice against slips of the finger."""
@@ -54,7 +58,7 @@ class FirstAdminForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("password", error)
 
 
-class OwnPasswordForm(PasswordChangeForm):  # type: ignore[type-arg]
+class OwnPasswordForm(PasswordChangeForm):
     """The present password, and a new one twice."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,5 +1,6 @@
 """The adapters one has, and taking them home."""
 
+import asyncio
 from typing import NamedTuple
 
 from django.core.paginator import Paginator
@@ -74,6 +75,8 @@ async def download(request: HttpRequest, version_id: str) -> HttpResponseBase:
     assert isinstance(user, User)
     mine = AdapterVersion.objects.select_related("adapter").filter(adapter__in=Adapter.objects.visible_to(user))
     version = await aget_object_or_404(mine, id=version_id)
+    if not await asyncio.to_thread(version.zip_path.exists):
+        raise Http404
     name = f"{slugify(version.adapter.name) or 'adapter'}-v{version.number}.zip"
     return zip_response(request, version.zip_path, size=version.zip_bytes, sha256=version.zip_sha256, name=name)
 

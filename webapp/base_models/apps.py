@@ -10,10 +10,10 @@ class BaseModelsConfig(AppConfig):
     verbose_name = "Base models"
 
     def ready(self) -> None:
-        post_migrate.connect(_refresh_starters, sender=self)
+        post_migrate.connect(refresh_starters, sender=self)
 
 
-def _refresh_starters(apps: Apps, **_: Any) -> None:
+def refresh_starters(apps: Apps, **_: Any) -> None:
     """Also after an upgrade that changed a starter. Migrating back to nothing leaves no table to write to."""
     from webapp.base_models.services import starters_refresh
 

@@ -178,21 +178,31 @@ def read_model_folder(folder: Path) -> FolderReport:
 def shape_from_config(config: dict[str, Any], family: Family, *, num_params: int, size_bytes: int) -> ModelShape:
     """The shape from a transformers config.json. Raises NotABaseModel where a number is missing or not a number."""
     try:
-        heads = int(config["num_attention_heads"])
+        heads = _whole(config, "num_attention_heads")
         return ModelShape(
             family=family,
-            num_layers=int(config["num_hidden_layers"]),
-            hidden_size=int(config["hidden_size"]),
-            intermediate_size=int(config["intermediate_size"]),
+            num_layers=_whole(config, "num_hidden_layers"),
+            hidden_size=_whole(config, "hidden_size"),
+            intermediate_size=_whole(config, "intermediate_size"),
             num_heads=heads,
-            num_kv_heads=int(config.get("num_key_value_heads") or heads),
-            vocab_size=int(config["vocab_size"]),
-            max_length=int(config["max_position_embeddings"]),
+            num_kv_heads=_whole(config, "num_key_value_heads") if config.get("num_key_value_heads") else heads,
+            vocab_size=_whole(config, "vocab_size"),
+            max_length=_whole(config, "max_position_embeddings"),
             num_params=num_params,
             size_bytes=size_bytes,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise NotABaseModel(f"config.json lacks a usable number: {error.args[0]} is missing.") from error
+    except ValueError as error:
         raise NotABaseModel(f"config.json lacks a usable number: {error}.") from error
+
+
+def _whole(config: dict[str, Any], name: str) -> int:
+    """A count, so one or more. Raises KeyError, ValueError."""
+    number = config[name]
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} is {str(number)[:60]}")
+    return number
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from webapp.home.storage_used import storage_used
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import OVER, Job
 
-
-SAMPLES: dict[str, object] = {}
+try:
+    from webapp.samples.catalogue import SAMPLES
+except ModuleNotFoundError:
+    SAMPLES = {}
 NUM_FINISHED = 5
 NUM_WAITING = 10
 

@@ -1,0 +1,83 @@
+"""An adapter's page."""
+
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.adapters.made import CARD, make_adapter
+from webapp.accounts.models import User
+from webapp.adapters.models import AdapterVersion
+
+
+@pytest.fixture
+def version(alice: User) -> AdapterVersion:
+    return make_adapter(alice)
+
+
+def url_of(version: AdapterVersion) -> str:
+    return reverse("adapter-detail", args=[version.adapter_id])
+
+
+def page(client: Client, user: User, version: AdapterVersion, query: str = "") -> str:
+    client.force_login(user)
+    return client.get(url_of(version) + query).content.decode()
+
+
+def test_it_shows_verdict_files_and_lineage(client: Client, alice: User, version: AdapterVersion) -> None:
+    html = page(client, alice, version)
+    for words in ("exact match 4 % → 91 %", "+87.0", "(+81.0 to +92.0)", "269.1 MB", "1 min 15 s", "Rows v1"):
+        assert words in html
+    for file in version.manifest["files"]:
+        assert file["name"] in html and file["sha256"] in html
+    assert version.zip_sha256 in html
+
+
+def test_the_card_is_shown_as_it_ships_and_its_first_block_as_the_snippet(
+    client: Client, alice: User, version: AdapterVersion
+) -> None:
+    client.force_login(alice)
+    response = client.get(url_of(version))
+    assert response.context["card"] == CARD
+    assert response.context["snippet"].splitlines()[0] == "from peft import AutoPeftModelForCausalLM"
+    assert "another block" not in response.context["snippet"]
+
+
+def test_markup_in_a_card_stays_text(client: Client, alice: User, version: AdapterVersion) -> None:
+    (version.files_dir / "README.md").write_text("<script>alert(1)</script>")
+    html = page(client, alice, version)
+    assert "<script>alert" not in html and "&lt;script&gt;alert(1)" in html
+
+
+def test_older_versions_stay_reachable(client: Client, alice: User, version: AdapterVersion) -> None:
+    newer = make_adapter(alice)
+    assert newer.adapter_id == version.adapter_id
+    assert reverse("adapter-download", args=[newer.id]) in page(client, alice, version)
+    assert reverse("adapter-download", args=[version.id]) in page(client, alice, version, "?version=1")
+
+
+@pytest.mark.parametrize("query", ["?version=3", "?version=x", "?version="])
+def test_a_version_that_is_not_there_is_not_found(
+    client: Client, alice: User, version: AdapterVersion, query: str
+) -> None:
+    client.force_login(alice)
+    assert client.get(url_of(version) + query).status_code == 404
+
+
+def test_it_refuses_a_stranger_as_if_it_were_not_there(client: Client, bob: User, version: AdapterVersion) -> None:
+    client.force_login(bob)
+    foreign = client.get(url_of(version))
+    missing = client.get(reverse("adapter-detail", args=[uuid.uuid4()]))
+    assert foreign.status_code == missing.status_code == 404
+    assert b"First" not in foreign.content
+
+
+def test_an_admin_may_see_it(client: Client, admin_user: User, version: AdapterVersion) -> None:
+    client.force_login(admin_user)
+    assert client.get(url_of(version)).status_code == 200
+
+
+def test_only_looking_is_allowed(client: Client, alice: User, version: AdapterVersion) -> None:
+    client.force_login(alice)
+    assert client.post(url_of(version)).status_code == 405

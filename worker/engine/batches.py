@@ -1,0 +1,41 @@
+"""Which rows go together. Rows of like length share a batch, so that little of it is padding."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+MICRO_BATCH_TOKENS = 4096
+"""Padded tokens in one forward pass; what a step holds beyond it is taken in several."""
+
+WINDOW_STEPS = 16
+"""Rows are sorted by length within this many steps' worth of shuffled rows: little padding, still mixed."""
+
+
+def epoch_steps(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
+    """The rows of each optimizer step of an epoch, every row once. The same seed and epoch give the same steps."""
+    order = list(range(len(lengths)))
+    dice = random.Random(f"{seed} {epoch}")
+    dice.shuffle(order)
+    steps = []
+    window = batch_size * WINDOW_STEPS
+    for begin in range(0, len(order), window):
+        rows = sorted(order[begin : begin + window], key=lambda row: lengths[row])
+        steps += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    dice.shuffle(steps)
+    return steps
+
+
+def num_steps(num_rows: int, batch_size: int) -> int:
+    """Optimizer steps in an epoch."""
+    return len(epoch_steps([0] * num_rows, batch_size, seed=0, epoch=0))
+
+
+def micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Cut rows into pieces whose padded size stays within the budget; a longer row stands alone."""
+    piece: list[int] = []
+    for row in sorted(rows, key=lambda row: lengths[row]):
+        if piece and (len(piece) + 1) * lengths[row] > MICRO_BATCH_TOKENS:
+            yield piece
+            piece = []
+        piece.append(row)
+    if piece:
+        yield piece

@@ -1,0 +1,106 @@
+"""The model card that ships with the adapter: what it is, what was measured, how to use it."""
+
+from webapp.contract.job_dir import Facts
+from webapp.contract.methods import METHODS
+from webapp.contract.recipe import Recipe
+from webapp.contract.verdict import Comparison, Verdict
+
+_GENERATE = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "ADAPTER_FOLDER")
+inputs = tokenizer.apply_chat_template([{{"role": "user", "content": "YOUR INPUT"}}], add_generation_prompt=True, \
+return_dict=True, return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)[0], skip_special_tokens=True))
+"""
+
+_CLASSIFY = """\
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+labels = {labels}
+tokenizer = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")
+base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels=len(labels))
+model = PeftModel.from_pretrained(base, "ADAPTER_FOLDER").eval()
+print(labels[model(**tokenizer("YOUR TEXT", return_tensors="pt")).logits.argmax().item()])
+"""
+
+_CARD = """\
+---
+base_model: {base}
+library_name: peft
+license: {licence}
+tags: [{method}]
+---
+# {name}
+
+A {method_label} adapter for {title}, trained on “{dataset}”.
+
+**{sentence}**
+
+| on the same {num_rows} held-out rows | base | this adapter | difference | 95 % interval |
+|---|---|---|---|---|
+{figures}
+
+What stands for the base: {baseline}
+
+| cost | |
+|---|---|
+| trained weights | {trainable:,} of {total:,} ({share:.2%}) |
+| size | {adapter_mb:.1f} MB; a full checkpoint would be {full_mb:.1f} MB |
+| time | {train_seconds:.0f} s of training, {total_seconds:.0f} s in all |
+| peak memory | {memory_mb:,.0f} MB |
+
+## Use it
+
+```python
+{snippet}```
+
+## How it was made
+
+Base model `{base}` ({licence}). Method {method}, seed {seed}. The split into rows for training, watching and judging
+is fixed and has the fingerprint `{split}`.
+
+{knobs}
+
+Measured on rows the training never saw, but from the same source: text of another kind may fare worse.
+"""
+
+
+def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str], max_new_tokens: int) -> str:
+    """The text of README.md."""
+    template = _CLASSIFY if labels else _GENERATE
+    cost = verdict.cost
+    return _CARD.format(
+        name=facts.name,
+        base=facts.base_model_reference,
+        title=facts.base_model_title,
+        licence=facts.base_model_licence,
+        method=recipe.method,
+        method_label=METHODS[recipe.method].label,
+        dataset=facts.dataset_name,
+        sentence=verdict.sentence,
+        num_rows=verdict.primary.num_rows,
+        figures="\n".join(_figures(comparison) for comparison in (verdict.primary, *verdict.others)),
+        baseline=verdict.baseline,
+        trainable=cost.trainable_params,
+        total=cost.total_params,
+        share=cost.trainable_params / cost.total_params,
+        adapter_mb=cost.adapter_bytes / 1e6,
+        full_mb=cost.full_checkpoint_bytes / 1e6,
+        train_seconds=cost.train_seconds,
+        total_seconds=cost.total_seconds,
+        memory_mb=cost.peak_memory_bytes / 1e6,
+        snippet=template.format(base=facts.base_model_reference, labels=labels, tokens=max_new_tokens),
+        seed=recipe.seed,
+        split=facts.split_sha256,
+        knobs="\n".join(f"- {name}: {value}" for name, value in recipe.knobs.items()),
+    )
+
+
+def _figures(comparison: Comparison) -> str:
+    def shown(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.1f} %" if comparison.is_percent else f"{value:{sign}.3f}"
+
+    difference, low, high = (shown(value, "+") for value in (comparison.difference, comparison.low, comparison.high))
+    return f"| {comparison.label} | {shown(comparison.base)} | {shown(comparison.tuned)} | {difference} | {low} to {high} |"

@@ -1,0 +1,76 @@
+"""Rows to token ids. Ids and the mask of what is trained on grow together, so neither can exist without the other."""
+
+from typing import Any, NamedTuple
+
+from webapp.contract.rows import Message
+from worker.engine.errors import TrainingError
+
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}{{ 'Input: ' + message['content'] + '\\n' }}"
+    "{% elif message['role'] == 'system' %}{{ message['content'] + '\\n' }}"
+    "{% else %}{{ 'Output: ' + message['content'] + eos_token + '\\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Output: ' }}{% endif %}"
+)
+"""For base models that bring no chat template; it ships with the adapter, so that use is like training."""
+
+Tokenizer = Any
+
+
+class Encoded(NamedTuple):
+    """One row as the model sees it. `trained[i]` says whether the loss asks for `ids[i]`; `prompt` is what stands
+    before the last answer. `label` is the class for the task classify, else -1."""
+
+    ids: list[int]
+    trained: list[bool]
+    prompt: list[int]
+    label: int = -1
+    is_truncated: bool = False
+
+
+def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) -> Encoded:
+    """Render with the tokenizer's own template; only assistant answers, with their end of turn, are trained on.
+
+    What is longer than `max_length` loses its start. Raises TrainingError for a template that cannot be cut in turns.
+    """
+    ids: list[int] = []
+    trained: list[bool] = []
+    prompt: list[int] = []
+
+    def add(text: str, *, is_trained: bool) -> None:
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids.extend(tokens)
+        trained.extend([is_trained] * len(tokens))
+
+    done = ""
+    for turn, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        before = _render(tokenizer, messages[:turn], add_generation_prompt=True)
+        after = _render(tokenizer, messages[: turn + 1], add_generation_prompt=False)
+        if not (before.startswith(done) and after.startswith(before)):
+            raise TrainingError(
+                "base_model", "The base model's chat template rewrites earlier turns. Use another base."
+            )
+        add(before[len(done) :], is_trained=False)
+        prompt = list(ids)
+        # The template's own end of turn is learnt, so that the model knows when to stop; white space after it is not.
+        answer = after[len(before) :]
+        add(answer.rstrip("\n"), is_trained=True)
+        done = before + answer.rstrip("\n")
+    return Encoded(ids[-max_length:], trained[-max_length:], prompt[-max_length:], is_truncated=len(ids) > max_length)
+
+
+def encode_text(tokenizer: Tokenizer, text: str, label: int, max_length: int) -> Encoded:
+    """A text with its special tokens, cut at the end where it is too long, as encoders are trained to read."""
+    ids = tokenizer(text, truncation=True, max_length=max_length)["input_ids"]
+    is_truncated = len(ids) == max_length and len(tokenizer(text)["input_ids"]) > max_length
+    return Encoded(ids, [True] * len(ids), ids, label, is_truncated)
+
+
+def _render(tokenizer: Tokenizer, messages: list[Message], *, add_generation_prompt: bool) -> str:
+    text: str = tokenizer.apply_chat_template(
+        [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=add_generation_prompt
+    )
+    return text

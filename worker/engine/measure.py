@@ -1,0 +1,68 @@
+"""How a model does on rows: what it answers, and its loss on each."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worker.engine.batches import micro_batches
+from worker.engine.encode import Encoded, Tokenizer
+from worker.engine.forward import Model, class_logits, row_losses
+from worker.engine.generate import answers
+
+
+class Measured(NamedTuple):
+    """Of each row: the answer, the loss summed over its labels, and how many labels those are."""
+
+    answers: list[str]
+    losses: NDArray[np.float64]
+    num_labels: NDArray[np.int64]
+
+
+@torch.no_grad()
+def losses_of(model: Model, rows: Sequence[Encoded]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Summed loss and number of labels of each row, in order. The model is left in evaluation mode."""
+    model.eval()
+    sums, counts = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
+        loss, count = row_losses(model, [rows[index] for index in piece])
+        sums[piece], counts[piece] = loss.cpu().numpy(), count.cpu().numpy()
+    return sums, counts
+
+
+def mean_loss(model: Model, rows: Sequence[Encoded]) -> float:
+    """Mean over all labels of all rows: per token for generate, per row for classify."""
+    sums, counts = losses_of(model, rows)
+    return float(sums.sum() / counts.sum())
+
+
+def measure(
+    model: Model,
+    tokenizer: Tokenizer,
+    rows: Sequence[Encoded],
+    *,
+    labels: list[str],
+    max_new_tokens: int,
+    progress: Callable[[int], None],
+) -> Measured:
+    """Answers and losses on the rows; `progress` is told how many rows are done."""
+    sums, counts = losses_of(model, rows)
+    if labels:
+        texts = _chosen_labels(model, rows, labels)
+    else:
+        prompts = [row.prompt for row in rows]
+        texts = answers(model, tokenizer, prompts, max_new_tokens=max_new_tokens, progress=progress)
+    progress(len(rows))
+    return Measured(texts, sums, counts)
+
+
+@torch.no_grad()
+def _chosen_labels(model: Model, rows: Sequence[Encoded], labels: list[str]) -> list[str]:
+    chosen = [""] * len(rows)
+    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
+        numbers = class_logits(model, [rows[index] for index in piece]).argmax(dim=-1).tolist()
+        for index, number in zip(piece, numbers, strict=True):
+            chosen[index] = labels[number]
+    return chosen

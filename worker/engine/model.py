@@ -1,0 +1,71 @@
+"""The base model and its tokenizer, from a local folder only: no network, no code that comes with a model."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from webapp.contract.tasks import Task
+from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
+from worker.engine.errors import TrainingError
+from worker.engine.forward import Model
+
+
+class Place(NamedTuple):
+    """Where and how exactly the frozen weights compute."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def precision(self) -> str:
+        return {torch.float32: "fp32", torch.bfloat16: "bf16"}[self.dtype]
+
+
+def choose_place(task: Task) -> Place:
+    """A GPU if there is one. bf16 where the hardware multiplies it fast, for models that were trained in it.
+
+    Measured on 2 cores with AVX512-BF16, LoRA r8 on a 135M Llama: a step on 8x256 tokens takes 4.5 s in bf16 and
+    8.7 s in fp32; on 8x64 tokens 1.7 s and 2.0 s.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    is_fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    return Place(device, torch.bfloat16 if task == "generate" and is_fast else torch.float32)
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Raises TrainingError. A tokenizer without a chat template gets a plain one, which then ships with the adapter."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError("base_model", "The base model's tokenizer cannot be loaded.", str(error)) from error
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Model:
+    """The frozen model, in evaluation mode. For classify it has a fresh head with one output a label.
+
+    Raises TrainingError.
+    """
+    options = {"dtype": place.dtype, "local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
+    try:
+        if task == "generate":
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        else:
+            names = dict(enumerate(labels))
+            numbers = {label: number for number, label in names.items()}
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, num_labels=len(labels), id2label=names, label2id=numbers, **options
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TrainingError("base_model", "The base model cannot be loaded from its folder.", str(error)) from error
+    return model.to(place.device).requires_grad_(False).eval()

@@ -1,0 +1,107 @@
+"""The job's rows, encoded once, kept on disk in Arrow and read by number: memory stays flat in the row count."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+from datasets import Dataset, disable_progress_bars
+
+from webapp.contract.job_dir import ROWS
+from webapp.contract.recipe import Recipe
+from webapp.contract.rows import SPLIT_COLUMN, Message
+from webapp.contract.split import Side
+from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_text
+from worker.engine.errors import TrainingError
+from worker.engine.verdict import HeldOut
+
+CACHE = "cache"
+
+
+class EncodedRows(Sequence[Encoded]):
+    """Rows of one side of the split."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table.select_columns(list(Encoded._fields))
+        self.lengths: list[int] = [len(ids) for ids in table["ids"]]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Encoded: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
+    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return Encoded(**self._table[index])
+
+
+class JobRows(NamedTuple):
+    """`labels` in order of the classifier's outputs, empty for generate. `held_out` are the test rows as text."""
+
+    train: EncodedRows
+    validation: EncodedRows
+    test: EncodedRows
+    held_out: HeldOut
+    labels: list[str]
+    common_label: str
+    max_new_tokens: int
+    num_truncated: int
+
+
+def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
+    """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on."""
+    disable_progress_bars()
+    table = Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
+    labels = sorted(set(table["output"])) if recipe.task == "classify" else []
+    encode = _row_encoder(recipe, tokenizer, labels)
+    table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
+    sides: dict[Side, Any] = {side: _side(table, side) for side in ("train", "validation", "test")}
+    train, test = sides["train"], sides["test"]
+    return JobRows(
+        train=EncodedRows(train),
+        validation=EncodedRows(sides["validation"]),
+        test=EncodedRows(test),
+        held_out=HeldOut(list(test["line"]), list(test["input"]), list(test["output"])),
+        labels=labels,
+        common_label=max(labels, key=list(train["output"]).count) if labels else "",
+        max_new_tokens=_longest_answer(train),
+        num_truncated=sum(table["is_truncated"]),
+    )
+
+
+def _row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Callable[[dict[str, Any]], Encoded]:
+    max_length = recipe.whole("max_length")
+    numbers = {label: number for number, label in enumerate(labels)}
+
+    def encode(row: dict[str, Any]) -> Encoded:
+        if recipe.task == "classify":
+            return encode_text(tokenizer, row["input"], numbers[row["output"]], max_length)
+        encoded = encode_chat(tokenizer, messages_of(row), max_length)
+        if not any(encoded.trained):
+            raise TrainingError("data", f"Line {row['line']}: the base model's template leaves nothing to train on.")
+        return encoded
+
+    return encode
+
+
+def messages_of(row: dict[str, Any]) -> list[Message]:
+    """A row's conversation: its own, or its input and output as one exchange."""
+    if row["messages"]:
+        return [Message(**message) for message in json.loads(row["messages"])]
+    return [Message(role="user", content=row["input"]), Message(role="assistant", content=row["output"])]
+
+
+def _side(table: Any, side: Side) -> Any:
+    rows = table.filter(lambda value: value == side, input_columns=SPLIT_COLUMN, new_fingerprint=side)
+    if len(rows) == 0:
+        raise TrainingError("data", f"No row is left for the side “{side}” of the split. Add more different rows.")
+    return rows
+
+
+def _longest_answer(train: Any) -> int:
+    """Tokens a good answer may need: the longest last answer of the training rows and a little, 256 at the most."""
+    longest = max(len(ids) - len(prompt) for ids, prompt in zip(train["ids"], train["prompt"], strict=True))
+    return min(longest + 8, 256)
