@@ -14,11 +14,8 @@ from webapp.datasets.models import Dataset
 from webapp.home.storage_used import storage_used
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import OVER, Job
+from webapp.samples.catalogue import SAMPLES
 
-try:
-    from webapp.samples.catalogue import SAMPLES
-except ModuleNotFoundError:
-    SAMPLES = {}
 NUM_FINISHED = 5
 NUM_WAITING = 10
 
