@@ -21,6 +21,7 @@ class LiveFigures(BaseModel):
     epoch: float = 0
     loss: float | None = None
     held_out_loss: float | None = None
+    learning_rate: float | None = None
     tokens_per_second: float = 0
     peak_memory_bytes: int = 0
     trainable_params: int = 0
@@ -45,7 +46,7 @@ class LiveFigures(BaseModel):
                     )
                 )
             case Stepped():
-                figures = event.model_dump(exclude={"kind", "at", "learning_rate", "tokens"})
+                figures = event.model_dump(exclude={"kind", "at", "tokens"})
                 sentence = f"Training: step {event.step} of {event.total_steps}."
                 return self.model_copy(
                     update={

@@ -20,6 +20,7 @@ from webapp.contract.split import TooFewRows
 from webapp.contract.verdict import Verdict
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.figures import LiveFigures
+from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.models import ACTIVE, Job, JobEvent, State
 from webapp.jobs.split_rows import rows_split_store
 
@@ -34,7 +35,7 @@ class CannotTrain(Exception):
 
 
 class AlreadyOver(Exception):
-    """The job ended before the request arrived."""
+    """The job ended, or was being saved, before the request arrived."""
 
 
 class Beat(NamedTuple):
@@ -79,8 +80,9 @@ def job_cancel(job: Job) -> None:
     now = timezone.now()
     if job.state == State.QUEUED and _job_move(job, State.CANCELLED, reason="Cancelled.", finished_at=now):
         return
-    asked = Job.objects.active().filter(id=job.id).update(cancel_requested_at=now)
-    if asked != 1:
+    # A job that is being saved can no longer be stopped: its adapter is there in a moment.
+    stoppable = Job.objects.filter(id=job.id, state__in=(State.STARTING, State.RUNNING))
+    if stoppable.update(cancel_requested_at=now) != 1:
         raise AlreadyOver
 
 
@@ -171,16 +173,12 @@ def _rescue(job: Job) -> bool:
 def _check_fit(version: DatasetVersion, base_model: BaseModel, recipe: Recipe) -> None:
     """Refuse what no engine could do. Raises CannotTrain with every reason at once."""
     assert recipe.base_model == base_model.id
-    method = METHODS[recipe.method]
-    reasons = []
-    if recipe.task not in base_model.tasks:
-        reasons.append(f"{base_model.title} cannot do this task. Choose another base model or task.")
-    if base_model.shape.family not in method.families:
-        reasons.append(f"{method.label} does not work with {base_model.title}. Choose another method.")
-    if recipe.task == "classify" and version.is_chat:
-        reasons.append("Chat rows have no labels. Choose the task “Write an answer”.")
-    elif recipe.task == "classify" and len(version.labels) < 2:
-        reasons.append("The output column does not hold labels: two to a hundred different short texts are needed.")
+    found = (
+        task_problem(recipe.task, version),
+        base_model_problem(base_model, recipe.task),
+        method_problem(METHODS[recipe.method], base_model, recipe.task),
+    )
+    reasons = [reason for reason in found if reason]
     if reasons:
         raise CannotTrain(" ".join(reasons))
 
