@@ -38,13 +38,16 @@ _EPOCHS: dict[tuple[str, Task], tuple[int, int]] = {
 def auto_knobs(method: str, task: Task, shape: ModelShape, num_train_rows: int) -> dict[str, KnobValue]:
     """Every knob of the method and of training, right for this much data. Raises KeyError for what cannot be."""
     most_epochs, enough_rows = _EPOCHS[method, task]
+    preset = _METHOD_PRESETS[method, task]
+    # Virtual tokens stand before the text and take from what the model can read.
+    longest = shape.max_length - int(preset.get("num_virtual_tokens", 0))
     epochs = max(1, min(most_epochs, round(enough_rows / max(num_train_rows, 1))))
     return {
-        **_METHOD_PRESETS[method, task],
+        **preset,
         "epochs": epochs,
         "batch_size": 8 if num_train_rows < 2_000 else 16,
         "warmup_ratio": 0.1,
         "schedule": "cosine",
         "weight_decay": 0.0,
-        "max_length": min(shape.max_length, 512 if task == "classify" else 1024),
+        "max_length": min(longest, 512 if task == "classify" else 1024),
     }

@@ -1,4 +1,4 @@
-"""What goes together: why a task, a base model or a method cannot be chosen. The page greys by it, services refuse by it.
+"""What goes together: why a task, base model or method cannot be chosen. Pages grey by it, services refuse by it.
 
 Each function gives the reason in a sentence, or None where the choice is fine.
 """

@@ -1,0 +1,248 @@
+"""The form “New job”: what was sent, what it means, and what is wrong with it.
+
+A draft (looking, changing) gets a suggestion for each choice not yet made; a submission must have made them all.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+
+from django.db.models import QuerySet
+from django.utils.text import Truncator
+
+from webapp.accounts.models import User
+from webapp.base_models.models import BaseModel
+from webapp.contract.methods import METHODS, Knob, KnobValue, Method, knobs_of
+from webapp.contract.presets import auto_knobs
+from webapp.contract.recipe import Recipe, unknown_name
+from webapp.contract.split import SplitSizes, TooFewRows, split_sizes
+from webapp.contract.tasks import TASKS, Task
+from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.jobs.fit import base_model_problem, method_problem, task_problem
+from webapp.jobs.knob_text import is_auto, knob_text, knob_value
+
+CHOICES = ("name", "dataset", "task", "base_model", "method")
+LONGEST_NAME = 100
+FEWEST_TOKENS = 16
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+"""Control characters, line breaks, those that turn the direction of text, and halves of characters."""
+
+
+class JobForm:
+    """Reads the fields one after the other, since each choice narrows the next. `errors`: field -> messages."""
+
+    def __init__(self, user: User, sent: Mapping[str, object], *, is_draft: bool) -> None:
+        self.sent = sent
+        self.is_draft = is_draft
+        self.errors: dict[str, list[str]] = {}
+        self.versions = _versions_of(user)
+        self.base_models: Sequence[BaseModel] = list(BaseModel.objects.all())
+        self.version = self._version(user)
+        self.task = self._task()
+        self.base_model = self._base_model()
+        self.method = self._method()
+        self.sizes = self._sizes()
+        self.auto = self._auto()
+        self.turned = self._turned()
+        self.name = self._name()
+        self._refuse_unknown()
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.errors
+
+    @property
+    def knobs(self) -> dict[str, KnobValue]:
+        """Every knob's value: Auto, save where a person turned one."""
+        return {**self.auto, **self.turned}
+
+    def recipe(self) -> Recipe:
+        """What will be trained. The form must be valid."""
+        assert self.is_valid and self.task and self.base_model and self.method
+        return Recipe(task=self.task, base_model=self.base_model.id, method=self.method.name, knobs=self.knobs)
+
+    def add_error(self, field: str, message: str) -> None:
+        self.errors.setdefault(field, []).append(message)
+
+    def has_sent(self, field: str) -> bool:
+        return not is_auto(self.sent.get(field))
+
+    def _word(self, field: str, noun: str) -> str | None:
+        """The text of a choice that must be made; None if there is none, and an error unless this is a draft."""
+        sent = self.sent.get(field)
+        if is_auto(sent):
+            if not self.is_draft:
+                self.add_error(field, f"Choose a {noun}.")
+            return None
+        if not isinstance(sent, str):
+            self.add_error(field, f"Choose a {noun}: a text is needed here.")
+            return None
+        return sent.strip()
+
+    def _version(self, user: User) -> DatasetVersion | None:
+        word = self._word("dataset", "dataset")
+        if word is not None:
+            version = self.versions.filter(id=parsed).first() if (parsed := _uuid(word)) else None
+            if version is None:
+                self.add_error("dataset", "There is no such dataset. Choose one of the list.")
+            return version
+        if "dataset" in self.errors:
+            return None
+        return self.versions.filter(dataset__owner=user).first()
+
+    def _task(self) -> Task | None:
+        word = self._word("task", "task")
+        task = next((task for task in TASKS if task == word), None)
+        if word is not None and task is None:
+            self.add_error("task", unknown_name("task", word, list(TASKS)))
+        if task and self.version and (problem := task_problem(task, self.version)):
+            self.add_error("task", problem)
+        if task or not self.version:
+            return task
+        guess = next((task for task in TASKS if self.version and task == self.version.task_guess), None)
+        return guess if guess and not task_problem(guess, self.version) else "generate"
+
+    def _base_model(self) -> BaseModel | None:
+        word = self._word("base_model", "base model")
+        chosen = next((model for model in self.base_models if model.id == word), None)
+        if word is not None and chosen is None:
+            self.add_error("base_model", unknown_name("base model", word, [model.id for model in self.base_models]))
+        if not chosen or not self.task:
+            return chosen or self.suggested_base_model
+        if problem := base_model_problem(chosen, self.task):
+            if not self.is_draft:
+                self.add_error("base_model", problem)
+            return self.suggested_base_model
+        return chosen
+
+    @property
+    def suggested_base_model(self) -> BaseModel | None:
+        """The first that can do the task; starters stand first."""
+        return next((model for model in self.base_models if self.task and self.task in model.tasks), None)
+
+    def _method(self) -> Method | None:
+        word = self._word("method", "method")
+        method = METHODS.get(word) if word is not None else None
+        if word is not None and method is None:
+            self.add_error("method", unknown_name("method", word, list(METHODS)))
+        if not method or not self.base_model or not self.task:
+            return method or self.suggested_method
+        if problem := method_problem(method, self.base_model, self.task):
+            if not self.is_draft:
+                self.add_error("method", problem)
+            return self.suggested_method
+        return method
+
+    @property
+    def suggested_method(self) -> Method | None:
+        """The first of the catalogue that works here."""
+        model, task = self.base_model, self.task
+        if model is None or task is None:
+            return None
+        return next((method for method in METHODS.values() if not method_problem(method, model, task)), None)
+
+    def _sizes(self) -> SplitSizes | None:
+        if self.version is None:
+            return None
+        try:
+            return split_sizes(self.version.num_rows)
+        except TooFewRows as error:
+            self.add_error("dataset", str(error))
+            return None
+
+    def _auto(self) -> dict[str, KnobValue]:
+        return self.auto_of(self.method) if self.method else {}
+
+    def auto_of(self, method: Method) -> dict[str, KnobValue]:
+        """Auto for any method that works here; without enough rows, as if there were a few."""
+        if not self.task or not self.base_model:
+            return {}
+        return auto_knobs(method.name, self.task, self.base_model.shape, self.sizes.train if self.sizes else 1)
+
+    def _turned(self) -> dict[str, KnobValue]:
+        """Knobs that a person has set, each checked."""
+        turned: dict[str, KnobValue] = {}
+        for knob in knobs_of(self.method.name) if self.method else ():
+            sent = self.sent.get(knob.name)
+            if is_auto(sent):
+                continue
+            value = knob_value(knob, sent)
+            if problem := knob.problem_with(value):
+                self.add_error(knob.name, problem)
+            elif isinstance(value, int | float | str):
+                turned[knob.name] = value
+        self._check_longest(turned)
+        return turned
+
+    def _check_longest(self, turned: dict[str, KnobValue]) -> None:
+        """Text and virtual tokens together must fit into what the base model can read; Auto makes room by itself."""
+        if not self.base_model or not turned.keys() & {"max_length", "num_virtual_tokens"}:
+            return
+        num_virtual = int({**self.auto, **turned}.get("num_virtual_tokens", 0))
+        most = self.base_model.shape.max_length - num_virtual
+        reads = f"{self.base_model.title} reads at most {self.base_model.shape.max_length} tokens"
+        if most < FEWEST_TOKENS:
+            self.add_error("num_virtual_tokens", f"Virtual tokens: {reads}; this leaves too few for the text.")
+        elif "max_length" not in turned:
+            self.auto["max_length"] = min(int(self.auto["max_length"]), most)
+        elif int(turned["max_length"]) > most:
+            besides = f", {num_virtual} of them virtual" if num_virtual else ""
+            self.add_error("max_length", f"Longest row: {reads}{besides}. Give {most} or less.")
+
+    def _name(self) -> str:
+        sent = self.sent.get("name")
+        if sent is None and self.is_draft:
+            return Truncator(str(self.version.dataset)).chars(LONGEST_NAME) if self.version else ""
+        if is_auto(sent):
+            if not self.is_draft:
+                self.add_error("name", "Give the job a name; its adapter will be called the same.")
+            return ""
+        if not isinstance(sent, str):
+            self.add_error("name", "The name must be a text.")
+            return ""
+        name = sent.strip()
+        if len(name) > LONGEST_NAME:
+            self.add_error("name", f"The name has {len(name)} characters; {LONGEST_NAME} are the most.")
+        if _CONTROL.search(name):
+            self.add_error("name", "The name holds a line break or a character that cannot be shown. Remove it.")
+        return name
+
+    def _refuse_unknown(self) -> None:
+        """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""
+        if self.is_draft:
+            return
+        own = [knob.name for knob in knobs_of(self.method.name)] if self.method else []
+        others = {knob.name: method for method in METHODS.values() for knob in method.knobs}
+        for field, sent in self.sent.items():
+            if field in CHOICES or field in own or (field in others and is_auto(sent)):
+                continue
+            if field in others and self.method:
+                self.add_error(
+                    field, f"“{field}” is a setting of {others[field].label}, not of {self.method.label}. Leave it out."
+                )
+            else:
+                self.add_error(field, unknown_name("field", field, [*CHOICES, *own]))
+
+
+def fields_from(recipe: Recipe, auto: Mapping[str, KnobValue]) -> dict[str, object]:
+    """The fields that lead to a recipe again: a knob is named where it differs from Auto."""
+    knobs: dict[str, Knob] = {knob.name: knob for knob in knobs_of(recipe.method)}
+    turned = {
+        name: knob_text(knobs[name], value)
+        for name, value in recipe.knobs.items()
+        if name in knobs and value != auto.get(name)
+    }
+    return {"task": recipe.task, "base_model": recipe.base_model, "method": recipe.method, **turned}
+
+
+def _versions_of(user: User) -> QuerySet[DatasetVersion]:
+    mine = Dataset.objects.visible_to(user)
+    return DatasetVersion.objects.filter(dataset__in=mine).select_related("dataset__owner").order_by("-created_at")
+
+
+def _uuid(word: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(word)
+    except ValueError:
+        return None
