@@ -41,6 +41,10 @@ class KnobField(NamedTuple):
     differs: bool
     errors: list[str]
 
+    @property
+    def id(self) -> str:
+        return f"id_{self.knob.name}"
+
 
 class Review(NamedTuple):
     sizes: SplitSizes | None
