@@ -1,0 +1,54 @@
+"""Column names: cleaned, and refused where one cannot tell them apart."""
+
+import unicodedata
+
+from webapp.datasets.readers.record import FileRefused, refusal
+
+MAX_COLUMNS = 1000
+MAX_NAME_CHARS = 200
+
+
+def columns_checked(names: list[str], line: int) -> list[str]:
+    """Names without the spaces and invisible characters around them. Raises FileRefused."""
+    if len(names) > MAX_COLUMNS:
+        raise too_many_columns(len(names), line)
+    cleaned: list[str] = []
+    seen: dict[str, str] = {}
+    for position, raw in enumerate(names, start=1):
+        name = name_checked(raw, position, line)
+        key = name.casefold()
+        if key in seen:
+            raise duplicate_column(seen[key], name, line)
+        seen[key] = name
+        cleaned.append(name)
+    return cleaned
+
+
+def name_checked(raw: str, position: int, line: int) -> str:
+    name = "".join(letter for letter in unicodedata.normalize("NFC", raw) if unicodedata.category(letter) != "Cf")
+    name = " ".join(name.split())
+    if not name:
+        raise refusal(
+            "column_name",
+            f"Column {position} has no name.",
+            "Name it, or leave the column out (pandas: to_csv(index=False)).",
+            line=line,
+        )
+    if len(name) > MAX_NAME_CHARS:
+        raise refusal(
+            "column_name",
+            f"The name of column {position} is {len(name):,} characters long; {MAX_NAME_CHARS} are allowed.",
+            "The first line must hold short column names. If it is a row already, put a line of names above it.",
+            line=line,
+        )
+    return name
+
+
+def too_many_columns(count: int, line: int) -> FileRefused:
+    message = f"There are {count:,} columns; {MAX_COLUMNS:,} are allowed."
+    return refusal("too_many_columns", message, "Keep only the columns with the input and the output.", line=line)
+
+
+def duplicate_column(first: str, second: str, line: int) -> FileRefused:
+    same = f"Two columns are called “{first}”" if first == second else f"“{first}” and “{second}” are the same name"
+    return refusal("duplicate_column", f"{same}.", "Rename one of them, or leave it out.", line=line, column=second)
