@@ -1,5 +1,6 @@
 """Where everything lies in the data folder. The only builder of paths; names are ours, never a person's."""
 
+import os
 import shutil
 from pathlib import Path
 from uuid import UUID
@@ -49,6 +50,13 @@ def folder_delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def file_settle(part: Path, path: Path) -> None:
+    """Give a wholly written file its name; after a power cut it is there as a whole or not at all."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def _data_dir() -> Path:

@@ -22,7 +22,7 @@ class Upload(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     file_name = models.CharField(max_length=200)
     format = models.CharField(max_length=10)
-    """csv or jsonl"""
+    """csv, jsonl, or json (one list)"""
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
     columns = models.JSONField()
@@ -83,7 +83,7 @@ class DatasetVersion(models.Model):
     problems = models.JSONField(default=list)
     """RowProblem values of the skipped rows and warnings, the first hundred."""
     stats = models.JSONField(default=dict)
-    """RowStats: histogram of lengths, labels with counts, duplicates."""
+    """RowStats.as_json: histograms of lengths, labels with counts, duplicates."""
     rows_sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -105,4 +105,4 @@ class DatasetVersion(models.Model):
     def labels(self) -> dict[str, int]:
         """Output text -> rows, most common first; empty where there are too many to be labels."""
         labels: dict[str, int] = self.stats.get("labels", {})
-        return labels
+        return dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))

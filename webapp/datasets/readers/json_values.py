@@ -12,7 +12,7 @@ from webapp.datasets.readers.record import FileRefused, Record, Value, refusal
 MAX_DEPTH = 32
 MAX_NUMBER_CHARS = 1000
 
-_BAD_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+BAD_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class _Refused(ValueError):
@@ -126,7 +126,7 @@ def _deeper_than(value: Any, depth: int) -> bool:
 
 def _refuse_bad_text(text: str, line: int, column: str) -> None:
     """An escape may smuggle in what the file's own bytes cannot hold."""
-    found = _BAD_TEXT.search(text)
+    found = BAD_TEXT.search(text)
     if found is None:
         return
     if found[0] >= "\ud800":

@@ -1,0 +1,93 @@
+"""A dataset's rows as a Parquet file: written in batches under another name until whole, read a page at a time."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webapp import storage
+from webapp.contract.rows import ROW_COLUMNS, Row
+
+SCHEMA = pa.schema(zip(ROW_COLUMNS, (pa.int64(), pa.string(), pa.string(), pa.string()), strict=True))
+
+_BATCH_ROWS = 5000
+_BATCH_CHARS = 8_000_000
+
+Cells = tuple[int, str, str, str | None]
+"""Values in the order of ROW_COLUMNS."""
+
+
+def cells_of(row: Row) -> Cells:
+    messages = None
+    if row.messages is not None:
+        messages = json.dumps([message.model_dump() for message in row.messages], ensure_ascii=False)
+    return row.line, row.input, row.output, messages
+
+
+class RowsWriter:
+    """Takes rows one by one. `sha256` is of what was written: the content, not its place in the person's file."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._batch: list[Cells] = []
+        self._num_chars = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, cells: Cells) -> None:
+        self._batch.append(cells)
+        for text in cells[1:]:
+            data = str(text or "").encode()
+            self._digest.update(b"%d:" % len(data) + data)
+            self._num_chars += len(data)
+        if len(self._batch) >= _BATCH_ROWS or self._num_chars >= _BATCH_CHARS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._batch:
+            columns = [pa.array(values, field.type) for values, field in zip(zip(*self._batch), SCHEMA)]  # noqa: B905
+            self._writer.write_table(pa.table(columns, schema=SCHEMA))
+        self._batch, self._num_chars = [], 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def rows_writer(path: Path) -> Iterator[RowsWriter]:
+    """The file stands at `path` once the block ends well; its folder is gone if it does not."""
+    path.parent.mkdir(parents=True)
+    part = path.with_suffix(".part")
+    try:
+        with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
+            rows = RowsWriter(writer)
+            yield rows
+            rows.flush()
+        storage.file_settle(part, path)
+    except BaseException:
+        storage.folder_delete(path.parent)
+        raise
+
+
+def rows_page(path: Path, start: int, count: int) -> list[Row]:
+    """Rows `start` to `start + count`, reading only the part of the file where they stand."""
+    rows: list[Row] = []
+    with pq.ParquetFile(path) as file:
+        before = 0
+        for group in range(file.num_row_groups):
+            size = file.metadata.row_group(group).num_rows
+            if before + size > start and before < start + count:
+                table = file.read_row_group(group, columns=list(ROW_COLUMNS))
+                first = max(0, start - before)
+                rows += map(_row, table.slice(first, start + count - before - first).to_pylist())
+            before += size
+    return rows
+
+
+def _row(cells: dict[str, object]) -> Row:
+    messages = cells["messages"]
+    return Row.model_validate({**cells, "messages": json.loads(messages) if isinstance(messages, str) else None})
