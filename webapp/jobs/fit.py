@@ -20,7 +20,7 @@ def task_problem(task: Task, version: DatasetVersion) -> str | None:
 def base_model_problem(base_model: BaseModel, task: Task) -> str | None:
     if task not in base_model.tasks:
         can = " and ".join(TASK_WORDS[able][0].lower() for able in base_model.tasks)
-        return f"{base_model.title} cannot do this task, it can: {can}. Choose another base model or task."
+        return f"{base_model.title} cannot do this task; it can {can}. Choose another base model or task."
     return None
 
 

@@ -54,6 +54,10 @@
     else if (bar) bar.removeAttribute("value");
   };
 
+  const clock = (at) => at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+  for (const time of page.querySelectorAll("#timeline time")) time.textContent = clock(new Date(time.dateTime));
+
   const tell = (event) => {
     const line = document.createElement("li");
     if (event.state) line.dataset.state = event.state;
@@ -61,7 +65,7 @@
     const at = new Date(event.at);
     time.dateTime = event.at;
     time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
-    time.textContent = event.at.slice(11, 19);
+    time.textContent = clock(at);
     time.className = "num";
     const text = document.createElement("span");
     text.textContent = event.text;
