@@ -6,4 +6,8 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+from webapp.datasets.upload_limit import BodyLimit  # noqa: E402  # needs the settings
+
+application = BodyLimit(django_application)

@@ -8,6 +8,7 @@ from django.db import models
 
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.contract.tasks import Task
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
@@ -96,6 +97,11 @@ class DatasetVersion(models.Model):
     @property
     def rows_path(self) -> Path:
         return storage.dataset_rows_path(self.id)
+
+    @property
+    def task(self) -> Task:
+        """What the rows look made for; a job may choose otherwise."""
+        return "classify" if self.task_guess == "classify" else "generate"
 
     @property
     def is_chat(self) -> bool:

@@ -1,0 +1,201 @@
+"""From a file to a dataset: take it in, show what it holds, save it as the person maps its columns."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import ProtectedError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.accounts.models import User
+from webapp.contract.rows import RowProblem
+from webapp.datasets.answers import refusal_json, wants_json
+from webapp.datasets.forms import ChatForm, NameForm, PairsForm, roles_form, roles_form_for
+from webapp.datasets.listing import listing
+from webapp.datasets.mapping import Mapping, mapping_guess, pairs_guess
+from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.datasets.names import dataset_name_from
+from webapp.datasets.preview import preview_of
+from webapp.datasets.readers import FileRefused
+from webapp.datasets.rows_check import RowsCheck, rows_check
+from webapp.datasets.services import (
+    MappingRefused,
+    dataset_create,
+    dataset_version_create,
+    upload_create,
+    upload_delete,
+    upload_source,
+)
+from webapp.datasets.upload_limit import is_too_large, too_large
+
+CHECK_AT_ONCE_BYTES = 5_000_000
+"""A larger file is checked in a second request, so that the page itself is there at once."""
+
+_NO_FILE = RowProblem(code="no_file", message="No file was sent.", hint="Choose a CSV or JSONL file first.")
+
+RolesForm = PairsForm | ChatForm
+
+
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """One file in the field `file`."""
+    assert isinstance(request.user, User)
+    file = request.FILES.get("file")
+    if is_too_large(request):
+        return _upload_refused(request, too_large(), status=413)
+    if not isinstance(file, UploadedFile):
+        return _upload_refused(request, _NO_FILE, status=422)
+    try:
+        kept = upload_create(request.user, file, file.name or "file")
+    except FileRefused as refused:
+        return _upload_refused(request, refused.problem, status=422)
+    url = reverse("upload-detail", args=[kept.id])
+    if wants_json(request):
+        body = {
+            "id": str(kept.id),
+            "url": url,
+            "file_name": kept.file_name,
+            "columns": kept.columns,
+            "num_rows": kept.num_rows,
+            "guess": mapping_guess(kept.columns),
+        }
+        return JsonResponse(body, status=201, headers={"Location": url})
+    return redirect(url)
+
+
+@require_http_methods(["GET", "POST"])
+def upload_detail(request: HttpRequest, upload_id: str) -> HttpResponse:
+    """Choose the columns of a file; POST saves it as a dataset."""
+    user = request.user
+    assert isinstance(user, User)
+    kept = get_object_or_404(Upload.objects.visible_to(user), id=upload_id)
+    if request.method == "GET":
+        name_form = NameForm(initial={"name": dataset_name_from(kept.file_name)})
+        return _mapping_page(request, kept, {"name_form": name_form})
+    name_form = NameForm(request.POST)
+    roles = roles_form(kept.columns, request.POST)
+    page = {"name_form": name_form, "roles": roles}
+    if not (name_form.is_valid() & roles.is_valid()):
+        return _form_refused(request, kept, page, [name_form, roles])
+
+    def save(skip: bool) -> DatasetVersion:
+        name = name_form.cleaned_data["name"]
+        return dataset_create(user, kept, name=name, mapping=roles.cleaned_data, skip_bad_rows=skip)
+
+    return _save(request, kept, page, save)
+
+
+@require_http_methods(["GET", "POST"])
+def remap(request: HttpRequest, dataset_id: str) -> HttpResponse:
+    """Choose other columns of the file a dataset came from; POST saves the next version."""
+    assert isinstance(request.user, User)
+    dataset = get_object_or_404(Dataset.objects.visible_to(request.user), id=dataset_id)
+    latest = dataset.latest
+    page: dict[str, Any] = {"dataset": dataset, "present": latest.mapping}
+    if request.method == "GET":
+        return _mapping_page(request, latest.upload, page)
+    roles = page["roles"] = roles_form(latest.upload.columns, request.POST)
+    if not roles.is_valid():
+        return _form_refused(request, latest.upload, page, [roles])
+
+    def save(skip: bool) -> DatasetVersion:
+        return dataset_version_create(dataset, latest.upload, mapping=roles.cleaned_data, skip_bad_rows=skip)
+
+    return _save(request, latest.upload, page, save)
+
+
+@require_POST
+def discard(request: HttpRequest, upload_id: str) -> HttpResponse:
+    """Drop an upload that became no dataset."""
+    assert isinstance(request.user, User)
+    kept = get_object_or_404(Upload.objects.visible_to(request.user), id=upload_id)
+    try:
+        upload_delete(kept)
+    except ProtectedError:
+        messages.error(request, f"{kept.file_name} stays: a dataset was made from it. Delete the dataset instead.")
+    else:
+        messages.success(request, f"{kept.file_name} is removed.")
+    return redirect("dataset-list")
+
+
+def _save(
+    request: HttpRequest, kept: Upload, page: dict[str, Any], save: Callable[[bool], DatasetVersion]
+) -> HttpResponse:
+    try:
+        version = save(request.POST.get("skip_bad_rows", "") in ("yes", "true", "on", "1"))
+    except MappingRefused as refused:
+        if wants_json(request):
+            return refusal_json(_summary(refused), status=422, problems=refused.problems)
+        return _mapping_page(request, kept, {**page, "check": refused.check, "refused": _summary(refused)}, status=422)
+    url = reverse("dataset-detail", args=[version.dataset_id])
+    if wants_json(request):
+        body = {"version_id": str(version.id), "dataset_id": str(version.dataset_id), "url": url}
+        return JsonResponse({**body, "num_rows": version.num_rows, "num_skipped": version.num_skipped}, status=201)
+    messages.success(request, f"{version} is saved with {version.num_rows:,} rows.")
+    return redirect(url)
+
+
+def _summary(refused: MappingRefused) -> RowProblem:
+    if refused.check.too_few:
+        return refused.check.too_few
+    hint = "Correct them in the file and upload it again, or leave these rows out (skip_bad_rows=yes)."
+    first = refused.problems[0]
+    return RowProblem(code="bad_rows", message=str(refused), hint=hint, line=first.line, column=first.column)
+
+
+def _upload_refused(request: HttpRequest, problem: RowProblem, *, status: int) -> HttpResponse:
+    assert isinstance(request.user, User)
+    if wants_json(request):
+        return refusal_json(problem, status=status)
+    return render(request, "datasets/list.html", {**listing(request.user), "refused": problem}, status=status)
+
+
+def _form_refused(request: HttpRequest, kept: Upload, page: dict[str, Any], forms: list[Any]) -> HttpResponse:
+    if not wants_json(request):
+        return _mapping_page(request, kept, page, status=422)
+    problems = [
+        RowProblem(code="field", message=str(error), hint="Send a value the page would offer.", column=name)
+        for form in forms
+        for name, errors in form.errors.items()
+        for error in errors
+    ]
+    return refusal_json(problems[0], status=422, problems=problems)
+
+
+def _mapping_page(request: HttpRequest, kept: Upload, page: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """The whole page, or for htmx the part below the choice of columns."""
+    roles: RolesForm = page.get("roles") or _chosen_roles(request, kept, page.get("present"))
+    mapping: Mapping = roles.cleaned_data if roles.is_valid() else {}
+    check: RowsCheck | None = page.get("check")
+    is_small = kept.size_bytes <= CHECK_AT_ONCE_BYTES
+    if check is None and mapping and (is_small or request.htmx):  # type: ignore[attr-defined]
+        check = rows_check(upload_source(kept), mapping)
+    context = {
+        **page,
+        "upload": kept,
+        "roles": roles,
+        "is_chat": isinstance(roles, ChatForm),
+        "preview": preview_of(upload_source(kept), kept.columns, mapping),
+        "mapping": mapping,
+        "mapping_query": urlencode(mapping),
+        "check": check,
+    }
+    name = "datasets/_check.html" if request.htmx else "datasets/mapping.html"  # type: ignore[attr-defined]
+    return render(request, name, context, status=status)
+
+
+def _chosen_roles(request: HttpRequest, kept: Upload, present: Mapping | None) -> RolesForm:
+    """As asked for in the address, else as it is now, else guessed."""
+    if "messages" in request.GET or "input" in request.GET:
+        return roles_form(kept.columns, request.GET)
+    kind = request.GET.get("as")
+    if kind == "chat":
+        return roles_form_for(kept.columns, {"messages": mapping_guess(kept.columns).get("messages", kept.columns[0])})
+    if kind == "pairs" and len(kept.columns) > 1:
+        return roles_form_for(kept.columns, pairs_guess(kept.columns))
+    return roles_form_for(kept.columns, present or mapping_guess(kept.columns))
