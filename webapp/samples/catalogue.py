@@ -29,7 +29,7 @@ SAMPLES = {
             title="Dates in eight languages",
             sentence="Reads a date as people write it in eight languages and answers with the ISO date, 2031-03-14.",
             file_name="dates.csv",
-            num_rows=480,
+            num_rows=360,
             task="generate",
             base_model="smollm2-135m-instruct",
             mapping={"input": "written", "output": "iso"},
@@ -47,7 +47,7 @@ SAMPLES = {
         Sample(
             id="money",
             title="A money desk that chats",
-            sentence="Tells travellers, turn by turn and in one house style, what people pay with and how it is written.",
+            sentence="Tells travellers, turn by turn and in one house style, what people pay with and how to write it.",
             file_name="money.jsonl",
             num_rows=400,
             task="generate",

@@ -7,7 +7,7 @@ import torch
 from worker.engine.encode import Tokenizer
 from worker.engine.forward import Model, embedded, unwrapped
 
-BATCH_ROWS = 16
+BATCH_ROWS = 32
 
 
 def answers(
