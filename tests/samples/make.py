@@ -18,7 +18,7 @@ from webapp.samples.catalogue import SAMPLES, sample_path
 
 SEED = 20261123
 ENGLISH = Locale("en")
-DATE_LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pt", "sv")
+DATE_LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
 
 
 def dates() -> str:

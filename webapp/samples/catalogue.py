@@ -26,10 +26,10 @@ SAMPLES = {
     for sample in (
         Sample(
             id="dates",
-            title="Dates in eight languages",
-            sentence="Reads a date as people write it in eight languages and answers with the ISO date, 2031-03-14.",
+            title="Dates in six languages",
+            sentence="Reads a date as people write it in six languages and answers with the ISO date, 2031-03-14.",
             file_name="dates.csv",
-            num_rows=360,
+            num_rows=300,
             task="generate",
             base_model="smollm2-135m-instruct",
             mapping={"input": "written", "output": "iso"},
