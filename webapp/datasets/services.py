@@ -56,7 +56,7 @@ class _Content(NamedTuple):
     num_rows: int
 
 
-def upload_create(owner: User, file: File[bytes], name: str) -> Upload:
+def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
     """Keep a file that can be read to its end. Raises FileRefused."""
     upload = Upload(owner=owner, file_name=file_name_cleaned(name))
     upload.path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def dataset_delete(dataset: Dataset) -> None:
         storage.folder_delete(path)
 
 
-def _copy(file: File[bytes], part: Path) -> tuple[int, str]:
+def _copy(file: "File[bytes]", part: Path) -> tuple[int, str]:
     """Size and sha256 of what was copied."""
     digest = hashlib.sha256()
     size_bytes = 0
