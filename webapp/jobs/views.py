@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.models import User
 from webapp.contract.methods import METHODS, knobs_of
+from webapp.contract.verdict import Verdict
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.interval import interval_picture
 from webapp.jobs.log_tail import MOST_BYTES, SHOWN_BYTES, log_tail
@@ -44,6 +45,7 @@ class Line(NamedTuple):
     job: Job
     live: LiveFigures
     method: str
+    verdict: Verdict | None
 
 
 @never_cache
@@ -61,7 +63,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "jobs/list.html",
         {
             "page": page,
-            "lines": [Line(job, LiveFigures.model_validate(job.live), _method(job)) for job in page],
+            "lines": [Line(job, LiveFigures.model_validate(job.live), _method(job), job.verdict) for job in page],
             "filters": [(word, label) for word, (label, _states) in FILTERS.items()],
             "chosen": chosen if chosen in FILTERS else "",
             "query": f"state={chosen}&" if chosen in FILTERS else "",
