@@ -13,9 +13,11 @@ class BaseModelsConfig(AppConfig):
         post_migrate.connect(refresh_starters, sender=self)
 
 
-def refresh_starters(apps: Apps, **_: Any) -> None:
-    """Also after an upgrade that changed a starter. Migrating back to nothing leaves no table to write to."""
+def refresh_starters(apps: Apps | None = None, **_: Any) -> None:
+    """Also after an upgrade that changed a starter. Migrating back to nothing leaves no table to write to.
+
+    `manage.py flush` sends the signal without `apps`: all tables are there then."""
     from webapp.base_models.services import starters_refresh
 
-    if "basemodel" in apps.all_models["base_models"]:
+    if apps is None or "basemodel" in apps.all_models["base_models"]:
         starters_refresh()
