@@ -40,8 +40,8 @@ def nothing_left(data_dir: Path) -> Callable[[], None]:
 def saved(alice_client: Client, send: Send) -> Send:
     """Uploads and saves; the answer to saving."""
 
-    def save(content: bytes | str, name: str = "rows.csv", **fields: str) -> Any:
-        url = send(content, name).json()["url"]
+    def save(content: bytes | str, file_name: str = "rows.csv", /, **fields: str) -> Any:
+        url = send(content, file_name).json()["url"]
         return alice_client.post(url, {"name": "Mine", **fields}, headers=JSON)
 
     return save

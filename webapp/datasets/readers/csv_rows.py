@@ -29,8 +29,10 @@ def read_csv(path: Path, encoding: Encoding) -> Iterator[Record]:
         skipped, first = _first_line(lines)
         delimiter = delimiter_of(first)
         reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-        line, header = next(_rows(reader, delimiter, skipped, 0))
-        columns = columns_checked(header, line)
+        named = next(_rows(reader, delimiter, skipped, 0), None)
+        if named is None:
+            raise _nothing_in_it()
+        columns = columns_checked(named[1], named[0])
         for line, cells in _rows(reader, delimiter, skipped, len(columns)):
             if len(cells) != len(columns):
                 raise _ragged(line, len(cells), len(columns), delimiter)
@@ -47,7 +49,7 @@ def _first_line(lines: Iterator[str]) -> tuple[int, str]:
     for skipped, line in enumerate(lines):
         if line.strip():
             return skipped, line
-    raise refusal("no_rows", "The file holds only blank lines.", "Put the column names in the first line, rows below.")
+    raise _nothing_in_it()
 
 
 def _rows(reader: "Reader", delimiter: str, skipped: int, width: int) -> Iterator[tuple[int, list[str]]]:
@@ -64,6 +66,11 @@ def _rows(reader: "Reader", delimiter: str, skipped: int, width: int) -> Iterato
             _refuse_swallowed(cells, delimiter, width, begins)
         if cells and (len(cells) > 1 or cells[0].strip()):
             yield begins, cells
+
+
+def _nothing_in_it() -> FileRefused:
+    hint = "Put the column names in the first line, rows below."
+    return refusal("no_rows", "The file holds only blank lines.", hint)
 
 
 def _refuse_swallowed(cells: list[str], delimiter: str, width: int, line: int) -> None:

@@ -1,0 +1,58 @@
+"""Whatever bytes come, they end in an upload or in one refusal, never in another exception."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.files.base import ContentFile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from tests.factories import make_user
+from webapp.datasets.forms import roles_form_for
+from webapp.datasets.mapping import mapping_guess
+from webapp.datasets.models import Upload
+from webapp.datasets.readers import FileRefused
+from webapp.datasets.rows_check import rows_check
+from webapp.datasets.services import upload_create, upload_source
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+PIECES = st.sampled_from(
+    ["\n", "\r", ",", ";", "\t", '"', '""', "{", "}", "[", "]", ":", "\\", "\\u", "\\ud800", "NaN", "1e999", "null",
+     "é", "\ufeff", "\0", "a", "b", "question", "messages", '{"a": "b"}', "🙂", " "]
+)  # fmt: skip
+CONTENTS = st.one_of(
+    st.binary(max_size=300),
+    st.lists(PIECES, max_size=60).map(lambda parts: "".join(parts).encode()),
+    st.lists(PIECES, max_size=40).map(lambda parts: "".join(parts).encode("utf-16")),
+    st.lists(JSON_VALUES, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode()),
+    st.lists(JSON_VALUES, max_size=4).map(lambda rows: json.dumps(rows, ensure_ascii=True, indent=1).encode()),
+)
+NAMES = st.sampled_from(["rows.csv", "rows.tsv", "rows.jsonl", "rows.json", "rows"]) | st.text(max_size=20)
+
+
+class AnyBytes(TestCase):
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(content=CONTENTS, name=NAMES)
+    def test_they_end_in_an_upload_or_one_refusal(self, content: bytes, name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder, self.settings(DATA_DIR=Path(folder)):
+            owner: Any = make_user()
+            try:
+                upload = upload_create(owner, ContentFile(content), name)
+            except FileRefused as refused:
+                assert refused.problem.message and refused.problem.hint
+                assert not Upload.objects.exists()
+                assert [path for path in Path(folder).rglob("*") if path.is_file()] == []
+                return
+            assert upload.num_rows > 0
+            assert upload.path.read_bytes() == content
+            mapping = mapping_guess(upload.columns)
+            assert roles_form_for(upload.columns, mapping).is_valid()
+            check = rows_check(upload_source(upload), mapping)
+            assert check.num_problems + check.stats.num_rows == upload.num_rows
