@@ -91,11 +91,12 @@
     showFigures(data);
     isOver = data.is_over;
     const top = byId("job-top");
+    const state = data.cancel_requested ? `${data.state} cancelling` : data.state;
     if (isOver && !("over" in page.dataset)) {
       stop();
       location.reload();
-    } else if (top && top.dataset.state !== data.state) {
-      top.dataset.state = data.state;
+    } else if (top && top.dataset.state !== state) {
+      top.dataset.state = state;
       htmx.ajax("GET", location.pathname, { target: "#job-top", select: "#job-top", swap: "outerHTML" });
     }
   };

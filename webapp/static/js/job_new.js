@@ -3,6 +3,7 @@
 
 (() => {
   let kept = null;
+  let isLeaving = false; // the form is on its way: bringing it anew would only disturb
 
   // The server says which sections are open on the first visit; from then on the reader does.
   const keep = () => {
@@ -46,10 +47,15 @@
   });
 
   document.addEventListener("submit", (event) => {
-    const button = event.target.id === "wizard" && document.getElementById("start");
-    if (button) button.disabled = true;
+    if (event.target.id !== "wizard") return;
+    isLeaving = true;
+    document.getElementById("start").disabled = true;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (isLeaving) event.preventDefault();
   });
   window.addEventListener("pageshow", () => {
+    isLeaving = false;
     const button = document.getElementById("start");
     if (button) button.disabled = false;
   });
