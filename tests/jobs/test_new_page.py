@@ -298,6 +298,17 @@ def test_a_strangers_dataset_is_not_there(bob: User, alice_client: Client) -> No
     assert response.json()["fields"]["dataset"] == ["There is no such dataset. Choose one of the list."]
 
 
+def test_a_name_nobody_typed_follows_the_dataset(alice: User, alice_client: Client) -> None:
+    version = make_version(alice)
+    fields = fields_for(version, name="Other", suggested_name="Other")
+    assert alice_client.get(URL, fields).context["form"].name == "Rows"
+    assert alice_client.get(URL, {**fields, "name": "Typed"}).context["form"].name == "Typed"
+    response = alice_client.get(URL, fields, HTTP_HX_REQUEST="true")
+    assert "suggested_name" not in response["HX-Replace-Url"]
+    assert alice_client.post(URL, fields).status_code == 302
+    assert Job.objects.get().name == "Other"
+
+
 def test_training_again_starts_from_the_earlier_choices(alice: User, alice_client: Client) -> None:
     version = make_version(alice)
     job = job_create(

@@ -22,6 +22,8 @@ from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.knob_text import is_auto, knob_text, knob_value
 
 CHOICES = ("name", "dataset", "task", "base_model", "method")
+SUGGESTED_NAME = "suggested_name"
+"""Sent along by the page: a name that still is what was suggested follows the choice of another dataset."""
 LONGEST_NAME = 100
 FEWEST_TOKENS = 16
 
@@ -190,10 +192,14 @@ class JobForm:
             besides = f", {num_virtual} of them virtual" if num_virtual else ""
             self.add_error("max_length", f"Longest row: {reads}{besides}. Give {most} or less.")
 
+    @property
+    def suggested_name(self) -> str:
+        return Truncator(str(self.version.dataset)).chars(LONGEST_NAME) if self.version else ""
+
     def _name(self) -> str:
         sent = self.sent.get("name")
-        if sent is None and self.is_draft:
-            return Truncator(str(self.version.dataset)).chars(LONGEST_NAME) if self.version else ""
+        if self.is_draft and (sent is None or sent == self.sent.get(SUGGESTED_NAME)):
+            return self.suggested_name
         if is_auto(sent):
             if not self.is_draft:
                 self.add_error("name", "Give the job a name; its adapter will be called the same.")
@@ -215,7 +221,7 @@ class JobForm:
         own = [knob.name for knob in knobs_of(self.method.name)] if self.method else []
         others = {knob.name: method for method in METHODS.values() for knob in method.knobs}
         for field, sent in self.sent.items():
-            if field in CHOICES or field in own or (field in others and is_auto(sent)):
+            if field in (*CHOICES, SUGGESTED_NAME) or field in own or (field in others and is_auto(sent)):
                 continue
             if field in others and self.method:
                 self.add_error(

@@ -28,7 +28,8 @@ def sentence_of(event: JobEvent) -> str:
     data = event.data
     match event.kind:
         case "moved":
-            return f"{State(data['to']).label}. {data['reason']}"
+            label, reason = State(data["to"]).label, data["reason"]
+            return f"{label}." if reason in ("", f"{label}.") else f"{label}. {reason}"
         case "phase_moved":
             return str(data["sentence"])
         case "started":

@@ -10,7 +10,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.models import User
-from webapp.jobs.forms import JobForm, fields_from
+from webapp.jobs.forms import SUGGESTED_NAME, JobForm, fields_from
 from webapp.jobs.models import Job
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
 from webapp.jobs.services import CannotTrain, job_create
@@ -74,7 +74,7 @@ def _draft(request: HttpRequest, user: User, sent: dict[str, object]) -> HttpRes
     if not request.headers.get("HX-Request"):
         return render(request, "jobs/new.html", context)
     response = render(request, "jobs/_wizard.html", context)
-    filled = {name: value for name, value in sent.items() if value != ""}
+    filled = {name: value for name, value in sent.items() if value != "" and name != SUGGESTED_NAME}
     response["HX-Replace-Url"] = f"{reverse('job-new')}?{urlencode(filled)}"
     patch_vary_headers(response, ["HX-Request"])
     return response
