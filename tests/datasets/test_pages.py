@@ -236,3 +236,9 @@ def test_looking_changes_nothing(path: str, alice_client: Client) -> None:
 def test_an_admin_sees_whose_it_is(dataset: Dataset, admin_client: Client) -> None:
     assert "alice" in text(admin_client.get("/datasets/"))
     assert "by alice" in text(admin_client.get(f"/datasets/{dataset.id}"))
+
+
+def test_a_wrong_choice_is_told_in_the_preview_too(send: Send, alice_client: Client) -> None:
+    url = send(good_csv()).json()["url"]
+    page = text(alice_client.get(url, {"input": "answer", "output": "answer"}, headers=HTMX))
+    assert "Input and output are the same column" in page and "Save dataset" not in page
