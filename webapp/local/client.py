@@ -16,11 +16,12 @@ class Refused(Exception):
 class Client:
     """Signed in through a one-time link."""
 
-    def __init__(self, url: str, welcome_path: str) -> None:
+    def __init__(self, url: str, welcome_path: str, **account: str) -> None:
+        """`account`: user name and password (twice), where the link is the one that makes the first admin."""
         self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
         page = self.http.get(welcome_path)
         self._ok(page)
-        self._ok(self.http.post(welcome_path, data={"csrfmiddlewaretoken": _csrf_token(page.text)}))
+        self._ok(self.http.post(welcome_path, data={"csrfmiddlewaretoken": _csrf_token(page.text), **account}))
 
     def dataset_upload(self, path: Path, *, name: str, mapping: dict[str, str]) -> str:
         """Upload, map, save. Returns the dataset version's id."""
@@ -42,9 +43,11 @@ class Client:
             time.sleep(1)
 
     def _post(self, url: str, **content: Any) -> dict[str, Any]:
-        token = self.http.cookies["csrftoken"]
-        headers = {"Accept": "application/json", "X-CSRFToken": token}
+        headers = {"Accept": "application/json", **self._token()}
         return dict(self._ok(self.http.post(url, headers=headers, **content)).json())
+
+    def _token(self) -> dict[str, str]:
+        return {"X-CSRFToken": self.http.cookies["csrftoken"]}
 
     def _ok(self, response: httpx.Response) -> httpx.Response:
         if response.is_error:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ def never() -> bool:
 def control_pipe() -> Callable[[], bool]:
     """Listen on standard input from now on; the returned question says whether a stop was asked for.
 
-    A line `S` asks. End of file means that the supervisor is gone: the whole process group is killed at once, so that
+    An `S` asks. End of file means that the supervisor is gone: the whole process group is killed at once, so that
     nothing this process started lives on either.
     """
     asked = threading.Event()
@@ -24,7 +23,8 @@ def control_pipe() -> Callable[[], bool]:
 
 
 def _listen(asked: threading.Event) -> None:
-    for line in iter(sys.stdin.buffer.readline, b""):
-        if line.strip() == b"S":
+    # Read past Python's buffered stdin: its lock, held here for ever, would abort the interpreter when it shuts down.
+    while said := os.read(0, 64):
+        if b"S" in said:
             asked.set()
     os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,146 @@
+"""The main job from upload to download: web, broker and worker as processes, tiny models, plain peft at the end."""
+
+import csv
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.person import Person
+from tests.stack import RunningStack, environment_of_a_person, running_stack
+from tests.tiny import capitals, make_bert, make_llama, vowels
+
+EXPECTED_FILES = {
+    "README.md", "adapter_config.json", "adapter_model.safetensors", "manifest.json", "tokenizer.json",
+    "tokenizer_config.json",
+}  # fmt: skip
+
+LOAD_GENERATE = """
+import sys
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+base, adapter, text = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(adapter)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+inputs = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True,
+                                       return_dict=True, return_tensors="pt")
+new = model.generate(**inputs, max_new_tokens=12, do_sample=False)[0][inputs["input_ids"].shape[1]:]
+print(tokenizer.decode(new, skip_special_tokens=True))
+assert not [name for name in sys.modules if name.startswith(("webapp", "worker", "django"))]
+"""
+
+LOAD_CLASSIFY = """
+import json, sys
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+base, adapter, text = sys.argv[1:]
+labels = json.load(open(adapter + "/manifest.json"))["labels"]
+tokenizer = AutoTokenizer.from_pretrained(adapter)
+base = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(labels))
+model = PeftModel.from_pretrained(base, adapter)
+print(labels[model(**tokenizer(text, return_tensors="pt")).logits.argmax().item()])
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with running_stack(tmp_path_factory.mktemp("journey") / "home") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def person(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Signed in as the first admin; two tiny base models are registered."""
+    person = Person(stack)
+    models = tmp_path_factory.mktemp("models")
+    person.base_model_register(make_llama(models / "tiny-llama"), title="Tiny Llama")
+    person.base_model_register(make_bert(models / "tiny-bert"), title="Tiny Bert")
+    person.models = models  # type: ignore[attr-defined]
+    return person
+
+
+def train(person: Person, folder: Path, rows: list[tuple[str, str]], **fields: str) -> dict[str, Any]:
+    """Upload rows as a CSV file, train, and return what the app says of the ended job."""
+    path = folder / "rows.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("question", "answer"), *rows])
+    version = person.dataset_upload(path, name="Rows", mapping={"input": "question", "output": "answer"})
+    url = person.job_start(name="Journey", dataset=version, **fields)
+    seen: list[str] = []
+    job = person.job_follow(url, lambda now: seen.append(now["state"]))
+    assert job["state"] == "succeeded", job["error"]
+    assert seen[-1] == "succeeded"
+    return job
+
+
+def unpack(person: Person, job: dict[str, Any], folder: Path) -> Path:
+    """Download the adapter, hold every file against the manifest, and return the folder."""
+    with zipfile.ZipFile(io.BytesIO(person.adapter_download(job["url"]))) as archive:
+        archive.extractall(folder)
+    (adapter,) = folder.iterdir()
+    assert {path.name for path in adapter.iterdir()} >= EXPECTED_FILES
+    manifest = json.loads((adapter / "manifest.json").read_text())
+    for entry in manifest["files"]:
+        content = (adapter / entry["name"]).read_bytes()
+        assert (entry["size_bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    return adapter
+
+
+def in_a_fresh_process(script: str, folder: Path, *words: str) -> str:
+    """Run a script in a folder and an environment that know nothing of us."""
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", script, *words],
+        cwd=folder,
+        env={**environment_of_a_person(), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+def test_a_person_trains_a_generator_and_plain_peft_loads_it(person: Person, tmp_path: Path, method: str) -> None:
+    job = train(
+        person, tmp_path, capitals(), task="generate", base_model="tiny-llama", method=method, epochs="4",
+        learning_rate="0.02",
+    )  # fmt: skip
+    adapter = unpack(person, job, tmp_path / "unpacked")
+    assert f"{job['verdict']['primary']['num_rows']} held-out rows" in person.page(job["url"])
+    assert job["verdict"]["sentence"] in (adapter / "README.md").read_text()
+    sample = job["verdict"]["samples"][0]
+    base = str(person.models / "tiny-llama")  # type: ignore[attr-defined]
+    said = in_a_fresh_process(LOAD_GENERATE, tmp_path, base, str(adapter), sample["input"])
+    assert said[: len(sample["tuned"])] == sample["tuned"]
+
+
+def test_a_person_trains_a_classifier_and_plain_peft_loads_it(person: Person, tmp_path: Path) -> None:
+    job = train(
+        person, tmp_path, vowels(), task="classify", base_model="tiny-bert", method="lora", epochs="2",
+    )  # fmt: skip
+    adapter = unpack(person, job, tmp_path / "unpacked")
+    base = str(person.models / "tiny-bert")  # type: ignore[attr-defined]
+    for sample in job["verdict"]["samples"][:2]:
+        assert in_a_fresh_process(LOAD_CLASSIFY, tmp_path, base, str(adapter), sample["input"]) == sample["tuned"]
+
+
+def test_a_job_whose_child_dies_says_why(person: Person, tmp_path: Path) -> None:
+    """A learning rate that blows the loss up."""
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\n" + "".join(f"{one},{two}\n" for one, two in capitals()))
+    version = person.dataset_upload(path, name="Rows", mapping={"input": "question", "output": "answer"})
+    (person.models / "tiny-llama" / "model.safetensors").rename(tmp_path / "away")  # type: ignore[attr-defined]
+    try:
+        url = person.job_start(name="Fails", dataset=version, task="generate", base_model="tiny-llama", method="lora")
+        job = person.job_follow(url, lambda _: None)
+    finally:
+        (tmp_path / "away").rename(person.models / "tiny-llama" / "model.safetensors")  # type: ignore[attr-defined]
+    assert job["state"] == "failed"
+    assert job["error"]["message"] in person.page(url)
