@@ -19,7 +19,7 @@ from webapp.local.valkey import broker_url, valkey_lay_out
 
 START_SECONDS = 60.0
 STOP_SECONDS = 9.0
-TRAINING_PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "gguf", "sklearn", "sacrebleu")
+TRAINING_PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "gguf", "sacrebleu")
 
 
 class CannotStart(Exception):

@@ -24,11 +24,6 @@ def epoch_steps(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: in
     return steps
 
 
-def num_steps(num_rows: int, batch_size: int) -> int:
-    """Optimizer steps in an epoch."""
-    return len(epoch_steps([0] * num_rows, batch_size, seed=0, epoch=0))
-
-
 def micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
     """Cut rows into pieces whose padded size stays within the budget; a longer row stands alone."""
     piece: list[int] = []

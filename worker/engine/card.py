@@ -8,21 +8,19 @@ from webapp.contract.verdict import Comparison, Verdict
 _GENERATE = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "ADAPTER_FOLDER")
+tokenizer, base = AutoTokenizer.from_pretrained("ADAPTER_FOLDER"), AutoModelForCausalLM.from_pretrained("{base}")
 inputs = tokenizer.apply_chat_template([{{"role": "user", "content": "YOUR INPUT"}}], add_generation_prompt=True, \
 return_dict=True, return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)[0], skip_special_tokens=True))
+print(tokenizer.decode(PeftModel.from_pretrained(base, "ADAPTER_FOLDER").generate(**inputs, \
+max_new_tokens={tokens}, do_sample=False)[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 """
 
 _CLASSIFY = """\
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-labels = {labels}
-tokenizer = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")
-base = AutoModelForSequenceClassification.from_pretrained("{base}", num_labels=len(labels))
-model = PeftModel.from_pretrained(base, "ADAPTER_FOLDER").eval()
-print(labels[model(**tokenizer("YOUR TEXT", return_tensors="pt")).logits.argmax().item()])
+base = AutoModelForSequenceClassification.from_pretrained("{base}", id2label=dict(enumerate({labels})))
+inputs = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")("YOUR TEXT", return_tensors="pt")
+print(base.config.id2label[PeftModel.from_pretrained(base, "ADAPTER_FOLDER")(**inputs).logits.argmax().item()])
 """
 
 _CARD = """\
@@ -102,5 +100,6 @@ def _figures(comparison: Comparison) -> str:
     def shown(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.1f} %" if comparison.is_percent else f"{value:{sign}.3f}"
 
+    before, after = shown(comparison.base), shown(comparison.tuned)
     difference, low, high = (shown(value, "+") for value in (comparison.difference, comparison.low, comparison.high))
-    return f"| {comparison.label} | {shown(comparison.base)} | {shown(comparison.tuned)} | {difference} | {low} to {high} |"
+    return f"| {comparison.label} | {before} | {after} | {difference} | {low} to {high} |"

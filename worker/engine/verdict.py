@@ -87,7 +87,8 @@ def _macro_f1(rows: HeldOut, base: Measured, tuned: Measured) -> Comparison:
     """Mean over labels of each label's F1, so that rare labels count as much as common ones."""
 
     def both(drawn: NDArray[np.int64]) -> Floats:
-        return macro_f1(rows.expected, tuned.answers, drawn) - macro_f1(rows.expected, base.answers, drawn)
+        gain: Floats = macro_f1(rows.expected, tuned.answers, drawn) - macro_f1(rows.expected, base.answers, drawn)
+        return gain
 
     all_rows = np.arange(len(rows.expected))[None, :]
     before, after = (float(macro_f1(rows.expected, got.answers, all_rows)[0]) for got in (base, tuned))
@@ -113,7 +114,8 @@ def _loss(base: Measured, tuned: Measured, *, per: str) -> Comparison:
     before, after, weight = base.losses, tuned.losses, base.num_labels
 
     def difference(drawn: NDArray[np.int64]) -> Floats:
-        return (after[drawn].sum(axis=1) - before[drawn].sum(axis=1)) / weight[drawn].sum(axis=1)
+        gain: Floats = (after - before)[drawn].sum(axis=1) / weight[drawn].sum(axis=1)
+        return gain
 
     low, high = bootstrap_interval(difference, len(before))
     mean_before, mean_after = before.sum() / weight.sum(), after.sum() / weight.sum()
@@ -168,14 +170,12 @@ def _sentence(outcome: Outcome, primary: Comparison) -> str:
         "no_clear_difference": "No clear difference to the base model",
         "worse": "Worse than the base model",
     }[outcome]
-    low, high = round(100 * primary.low), round(100 * primary.high)
+    base, tuned, difference, low, high = (
+        round(100 * share) for share in (primary.base, primary.tuned, primary.difference, primary.low, primary.high)
+    )
     return (
-        (
-            f"{opening}: {primary.label} {primary.base:.0%} → {primary.tuned:.0%} "
-            f"({100 * primary.difference:+.0f} points, 95 % interval {low} to {high}) on {primary.num_rows} held-out rows."
-        )
-        .replace("%", " %")
-        .replace("  %", " %")
+        f"{opening}: {primary.label} {base} % → {tuned} % ({difference:+d} points, 95 % interval {low} to {high}) "
+        f"on {primary.num_rows} held-out rows."
     )
 
 
