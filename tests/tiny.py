@@ -17,7 +17,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
-    BertForSequenceClassification,
+    BertModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -67,7 +67,7 @@ def make_llama(folder: Path, **changes: Any) -> Path:
 
 
 def make_bert(folder: Path) -> Path:
-    """A two-layer BERT with a character tokenizer; returns the folder."""
+    """A two-layer BERT without a head, as sentence encoders come, with a character tokenizer; returns the folder."""
     tokenizer = make_tokenizer(chat_template=None)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 5), ("[SEP]", 6)]
@@ -75,9 +75,9 @@ def make_bert(folder: Path) -> Path:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=128, pad_token_id=0, num_labels=2,
+        num_attention_heads=4, max_position_embeddings=128, pad_token_id=0,
     )  # fmt: skip
-    return _save(BertForSequenceClassification(config), tokenizer, folder)
+    return _save(BertModel(config), tokenizer, folder)
 
 
 def tiny_recipe(base: Path, *, task: str = "generate", method: str = "lora", seed: int = 17, **knobs: Any) -> Recipe:

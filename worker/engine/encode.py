@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from jinja2 import TemplateError
+
 from webapp.contract.rows import Message
 from worker.engine.errors import TrainingError
 
@@ -14,6 +16,8 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'Output: ' }}{% endif %}"
 )
 """For base models that bring no chat template; it ships with the adapter, so that use is like training."""
+
+_REWRITES = "The base model's chat template rewrites earlier turns. Use another base model."
 
 Tokenizer = Any
 
@@ -32,7 +36,8 @@ class Encoded(NamedTuple):
 def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) -> Encoded:
     """Render with the tokenizer's own template; only assistant answers, with their end of turn, are trained on.
 
-    What is longer than `max_length` loses its start. Raises TrainingError for a template that cannot be cut in turns.
+    What is longer than `max_length` loses its start, but the last answer keeps a quarter of it as its prompt.
+    Raises TrainingError for a template that cannot be cut in turns or refuses the conversation.
     """
     ids: list[int] = []
     trained: list[bool] = []
@@ -50,16 +55,20 @@ def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) 
         before = _render(tokenizer, messages[:turn], add_generation_prompt=True)
         after = _render(tokenizer, messages[: turn + 1], add_generation_prompt=False)
         if not (before.startswith(done) and after.startswith(before)):
-            raise TrainingError(
-                "base_model", "The base model's chat template rewrites earlier turns. Use another base."
-            )
+            raise TrainingError("base_model", _REWRITES)
         add(before[len(done) :], is_trained=False)
         prompt = list(ids)
         # The template's own end of turn is learnt, so that the model knows when to stop; white space after it is not.
         answer = after[len(before) :]
         add(answer.rstrip("\n"), is_trained=True)
         done = before + answer.rstrip("\n")
-    return Encoded(ids[-max_length:], trained[-max_length:], prompt[-max_length:], is_truncated=len(ids) > max_length)
+    if ids and ids[-1] != tokenizer.eos_token_id is not None:
+        # The template ends turns with another token, or with none; generation stops on this one.
+        ids.append(tokenizer.eos_token_id)
+        trained.append(True)
+    begin = max(0, min(len(ids) - max_length, len(prompt) - max_length // 4))
+    kept = slice(begin, begin + max_length)
+    return Encoded(ids[kept], trained[kept], prompt[begin:], is_truncated=len(ids) > max_length)
 
 
 def encode_text(tokenizer: Tokenizer, text: str, label: int, max_length: int) -> Encoded:
@@ -70,7 +79,10 @@ def encode_text(tokenizer: Tokenizer, text: str, label: int, max_length: int) ->
 
 
 def _render(tokenizer: Tokenizer, messages: list[Message], *, add_generation_prompt: bool) -> str:
-    text: str = tokenizer.apply_chat_template(
-        [message.model_dump() for message in messages], tokenize=False, add_generation_prompt=add_generation_prompt
-    )
+    turns = [message.model_dump() for message in messages]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
+    except TemplateError as error:
+        message = f"The base model's chat template refuses this conversation: {error}. Change it or the base model."
+        raise TrainingError("data", message) from error
     return text

@@ -28,6 +28,7 @@ ROWS_A_WATCHED_ROW = 3.3
 
 class Fitted(NamedTuple):
     best: Weights
+    steps: int
     seconds: float
     tokens: int
     tokens_per_second: float
@@ -56,7 +57,7 @@ def fit(
     total_steps = steps_an_epoch * epochs
     watch_every = max(math.ceil(steps_an_epoch / 2), math.ceil(ROWS_A_WATCHED_ROW * len(validation) / batch_size))
 
-    best_loss = mean_loss(model, validation)
+    best_loss = _finite(mean_loss(model, validation), 0, lr)
     best = copy_of(trainable)
     report(Evaluated(step=0, epoch=0, loss=best_loss))
     began = time.monotonic()
@@ -66,11 +67,10 @@ def fit(
             # ---------------------------------------------------------------- one optimizer step
             for group in optimizer.param_groups:
                 group["lr"] = lr * step_multiplier(step + 1, total_steps, schedule=schedule, warmup_ratio=warmup)
-            loss = step_loss(model, [rows[number] for number in numbers])
             step += 1
-            if not math.isfinite(loss):
-                raise _not_finite(step, loss, lr)
-            torch.nn.utils.clip_grad_norm_(trainable.values(), LARGEST_GRADIENT_NORM)
+            loss = _finite(step_loss(model, [rows[number] for number in numbers]), step, lr)
+            norm = torch.nn.utils.clip_grad_norm_(trainable.values(), LARGEST_GRADIENT_NORM)
+            _finite(norm.item(), step, lr)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             # ---------------------------------------------------------------- tell
@@ -91,14 +91,14 @@ def fit(
             )
             # ---------------------------------------------------------------- once in a while: watch
             if step % watch_every == 0 or step == total_steps:
-                held_out = mean_loss(model, validation)
+                held_out = _finite(mean_loss(model, validation), step, lr)
                 if held_out < best_loss:
                     best_loss, best = held_out, copy_of(trainable)
                 report(Evaluated(step=step, epoch=step / steps_an_epoch, loss=held_out, is_best=held_out == best_loss))
             if should_stop():
                 raise Stop(step)
     seconds = time.monotonic() - began
-    return Fitted(best, seconds, tokens, tokens / seconds)
+    return Fitted(best, total_steps, seconds, tokens, tokens / seconds)
 
 
 def step_loss(model: Model, rows: Sequence[Encoded]) -> float:
@@ -133,10 +133,18 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _not_finite(step: int, loss: float, lr: float) -> TrainingError:
-    return TrainingError(
-        "loss_not_finite",
+def _finite(value: float, step: int, lr: float) -> float:
+    """A loss or a gradient's size, handed through. Raises TrainingError if it is not a number."""
+    if math.isfinite(value):
+        return value
+    if step == 0:
+        message = (
+            "The base model's loss on your rows is not a number, before any training. Its weights are damaged or "
+            "overflow; choose another base model, or fetch this one anew."
+        )
+        raise TrainingError("base_model", message, evidence=f"loss {value}")
+    message = (
         f"The loss was no longer a number at step {step}, so training stopped before it could spoil the weights. "
-        f"Lower the learning rate (now {lr:g}), to a tenth for a start.",
-        evidence=f"step {step}: loss {loss}",
+        f"Lower the learning rate (now {lr:g}), to a tenth for a start."
     )
+    raise TrainingError("loss_not_finite", message, evidence=f"step {step}: loss or gradient {value}")

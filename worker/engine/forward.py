@@ -56,7 +56,7 @@ def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]
         (index, position + num_virtual - 1, row.ids[position])
         for index, row in enumerate(rows)
         for position, is_trained in enumerate(row.trained)
-        if is_trained and position + num_virtual > 0
+        if is_trained and position + num_virtual > 0  # nothing stands before the very first token to foretell it
     ]
     index, position, target = (torch.tensor(column, device=hidden.device) for column in zip(*places, strict=True))
     logits = causal.get_output_embeddings()(hidden[index, position])  # (N, vocabulary)

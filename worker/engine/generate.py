@@ -34,7 +34,10 @@ def _answer(model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], ma
     # Padding on the left keeps every row's last token at the end, and before the virtual tokens, so that position
     # numbers, which transformers counts from the mask, are those of the row alone.
     inputs, mask = embedded(model, prompts, "left")
-    new = unwrapped(model).generate(
+    causal = unwrapped(model)
+    if causal.generation_config.eos_token_id is None:
+        causal.generation_config.eos_token_id = tokenizer.eos_token_id
+    new = causal.generate(
         inputs_embeds=inputs,
         attention_mask=mask,
         max_new_tokens=max_new_tokens,
@@ -43,6 +46,5 @@ def _answer(model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], ma
         top_p=None,
         top_k=None,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

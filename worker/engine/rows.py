@@ -1,11 +1,13 @@
 """The job's rows, encoded once, kept on disk in Arrow and read by number: memory stays flat in the row count."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from datasets import Dataset, disable_progress_bars
+from datasets.exceptions import DatasetGenerationError
 
 from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
@@ -53,8 +55,7 @@ class JobRows(NamedTuple):
 
 def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
     """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on."""
-    disable_progress_bars()
-    table = Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
+    table = _table(job_dir)
     labels = sorted(set(table["output"])) if recipe.task == "classify" else []
     encode = _row_encoder(recipe, tokenizer, labels)
     table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
@@ -72,6 +73,17 @@ def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
     )
 
 
+def _table(job_dir: Path) -> Any:
+    disable_progress_bars()
+    # What an earlier run of this folder has left there may be of other rows or another recipe.
+    shutil.rmtree(job_dir / CACHE, ignore_errors=True)
+    try:
+        return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
+    except (FileNotFoundError, DatasetGenerationError) as error:
+        message = f"The job's rows cannot be read: {ROWS} is missing or damaged. Start the job again from its dataset."
+        raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
+
+
 def _row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Callable[[dict[str, Any]], Encoded]:
     max_length = recipe.whole("max_length")
     numbers = {label: number for number, label in enumerate(labels)}
@@ -79,7 +91,10 @@ def _row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Cal
     def encode(row: dict[str, Any]) -> Encoded:
         if recipe.task == "classify":
             return encode_text(tokenizer, row["input"], numbers[row["output"]], max_length)
-        encoded = encode_chat(tokenizer, messages_of(row), max_length)
+        try:
+            encoded = encode_chat(tokenizer, messages_of(row), max_length)
+        except TrainingError as error:
+            raise TrainingError(error.code, f"Line {row['line']}: {error.message}") from error
         if not any(encoded.trained):
             raise TrainingError("data", f"Line {row['line']}: the base model's template leaves nothing to train on.")
         return encoded

@@ -4,14 +4,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import torch
+from pydantic import BaseModel, ValidationError
 
 from webapp.contract.events import Event, Finished, PhaseMoved, Saved, Started
 from webapp.contract.job_dir import ADAPTER, BASE_MODEL, FACTS, RECIPE, VERDICT, Facts
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Cost
 from worker.engine.card import card_of
+from worker.engine.encode import Tokenizer
+from worker.engine.errors import Stop, TrainingError
 from worker.engine.fit import Fitted, fit, peak_memory_bytes, restore
 from worker.engine.forward import Model
 from worker.engine.measure import Measured, measure
@@ -22,6 +26,7 @@ from worker.engine.save import commit, save_weights, sha256, weight_files
 from worker.engine.verdict import judge
 
 Report = Callable[[Event], None]
+Read = TypeVar("Read", bound=BaseModel)
 
 SAVE_SECONDS = 3.0
 
@@ -29,36 +34,29 @@ SAVE_SECONDS = 3.0
 def train(job_dir: Path, should_stop: Callable[[], bool], report: Report) -> None:
     """Turn `job_dir`'s recipe and rows into an adapter and a verdict. Raises TrainingError, Stop."""
     began = time.monotonic()
-    recipe = Recipe.model_validate_json((job_dir / RECIPE).read_bytes())
-    facts = Facts.model_validate_json((job_dir / FACTS).read_bytes())
+    recipe, facts = _read(job_dir / RECIPE, Recipe), _read(job_dir / FACTS, Facts)
     shutil.rmtree(job_dir / ADAPTER, ignore_errors=True)
 
     report(PhaseMoved(phase="loading", sentence="Loading the base model and reading the rows."))
     torch.manual_seed(recipe.seed)
-    place = choose_place(recipe.task)
+    place = choose_place(job_dir / BASE_MODEL, recipe.task)
     tokenizer = load_tokenizer(job_dir / BASE_MODEL)
     rows = read_rows(job_dir, recipe, tokenizer)
     base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels)
 
-    measuring = Measuring(recipe, rows, tokenizer, report)
+    measuring = Measuring(rows, tokenizer, should_stop, report)
     before = measuring.run(base, "base")
 
     model = BUILDERS[recipe.method](base, recipe, str(job_dir / BASE_MODEL))
-    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    total = sum(weight.numel() for weight in model.parameters())
+    trainable, total = count_weights(model)
     report(_started(recipe, rows, trainable, total, str(place.device), place.precision))
+    seconds_after = measuring.seconds + SAVE_SECONDS
     fitted = fit(
-        model,
-        rows.train,
-        rows.validation,
-        recipe,
-        seconds_after=measuring.seconds + SAVE_SECONDS,
-        should_stop=should_stop,
-        report=report,
+        model, rows.train, rows.validation, recipe, seconds_after=seconds_after, should_stop=should_stop, report=report
     )
     restore(model, fitted.best)
 
-    after = measuring.run(model, "tuned")
+    after = measuring.run(model, "tuned", step=fitted.steps)
 
     report(PhaseMoved(phase="saving", sentence="Saving the adapter.", seconds_left=SAVE_SECONDS))
     folder = save_weights(job_dir, model, tokenizer, reference=facts.base_model_reference)
@@ -75,15 +73,18 @@ def train(job_dir: Path, should_stop: Callable[[], bool], report: Report) -> Non
 class Measuring:
     """Measures base and tuned model on the same rows, and remembers how long the last one took."""
 
-    def __init__(self, recipe: Recipe, rows: JobRows, tokenizer: object, report: Report) -> None:
-        self.recipe, self.rows, self.tokenizer, self.report = recipe, rows, tokenizer, report
+    def __init__(self, rows: JobRows, tokenizer: Tokenizer, should_stop: Callable[[], bool], report: Report) -> None:
+        self.rows, self.tokenizer, self.should_stop, self.report = rows, tokenizer, should_stop, report
         self.seconds = 0.0
 
-    def run(self, model: Model, which: str) -> Measured:
+    def run(self, model: Model, which: Literal["base", "tuned"], *, step: int = 0) -> Measured:
+        """`step`: the last one trained, for whoever asks to stop meanwhile."""
         num_rows = len(self.rows.test)
         began = time.monotonic()
 
         def progress(done: int) -> None:
+            if self.should_stop():
+                raise Stop(step)
             seconds_left = (time.monotonic() - began) / done * (num_rows - done) + SAVE_SECONDS if done else None
             self.report(
                 PhaseMoved(
@@ -107,6 +108,27 @@ class Measuring:
         )
         self.seconds = time.monotonic() - began
         return measured
+
+
+def _read(path: Path, kind: type[Read]) -> Read:
+    """A file of the job's that must fit its type exactly. Raises TrainingError, naming all that is wrong."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise TrainingError("data", f"{path.name} is missing from the job's folder. Start the job anew.") from error
+    except ValidationError as error:
+        wrong = " ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())
+        message = f"{path.name} is refused: {wrong.replace('Value error, ', '')} Start a new job with this put right."
+        raise TrainingError("data", message) from error
+
+
+def count_weights(model: Model) -> tuple[int, int]:
+    """How many are trained, and how many there are, without the new head that peft keeps beside the trained one."""
+    weights = [(name, weight) for name, weight in model.named_parameters() if ".original_module." not in name]
+    return (
+        sum(weight.numel() for _name, weight in weights if weight.requires_grad),
+        sum(weight.numel() for _name, weight in weights),
+    )
 
 
 def _started(recipe: Recipe, rows: JobRows, trainable: int, total: int, device: str, precision: str) -> Started:
