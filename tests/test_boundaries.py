@@ -35,8 +35,9 @@ def test_the_web_loads_no_training_library() -> None:
 
 @pytest.mark.parametrize("package", ["worker.engine", "worker.base_models"])
 def test_a_training_child_loads_neither_django_nor_celery(package: str) -> None:
+    # Not "redis": sacrebleu's file locks bring its client in, unused, where it is installed.
     packages, modules = loaded(package)
-    assert not packages & {"django", "celery", "redis", "kombu"}
+    assert not packages & {"django", "celery", "kombu"}
     ours = {name for name in modules if name.startswith("webapp.")}
     assert all(name.startswith("webapp.contract") for name in ours)
 

@@ -1,0 +1,72 @@
+"""The engine run as the worker runs it: in a process of its own, on a job folder with a tiny base model."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.stack import PROJECT
+from tests.tiny import capitals, lay_job_dir, make_bert, make_llama, tiny_recipe, vowels
+from webapp.contract.events import Event, read_events
+from webapp.contract.job_dir import ADAPTER, EVENTS, VERDICT
+from webapp.contract.verdict import Verdict
+
+MAKERS = {"generate": make_llama, "classify": make_bert}
+ROWS = {"generate": capitals, "classify": vowels}
+QUICK = {"epochs": 3, "learning_rate": 0.02}
+
+
+class Run:
+    """One run of the engine and what it left."""
+
+    def __init__(self, folder: Path, *, task: str, method: str, base: Path | None = None, **knobs: Any) -> None:
+        self.task, self.method = task, method
+        self.base = base or MAKERS[task](folder / "base")
+        self.base_before = digest_of(self.base)
+        self.recipe = tiny_recipe(self.base, task=task, method=method, **{**QUICK, **knobs})
+        self.job_dir = lay_job_dir(folder / "job", self.recipe, ROWS[task](), self.base)
+        self.process = run_engine(self.job_dir)
+
+    @cached_property
+    def events(self) -> list[Event]:
+        return events_of(self.job_dir)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        return Verdict.model_validate_json((self.job_dir / VERDICT).read_text())
+
+    @property
+    def adapter(self) -> Path:
+        return self.job_dir / ADAPTER
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        return load_file(self.adapter / "adapter_model.safetensors")
+
+    def of_kind(self, kind: str) -> list[Any]:
+        return [event for event in self.events if event.kind == kind]
+
+
+def run_engine(job_dir: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker.engine", str(job_dir)],
+        cwd=PROJECT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def events_of(job_dir: Path) -> list[Event]:
+    return read_events(job_dir / EVENTS)[0]
+
+
+def digest_of(folder: Path) -> dict[str, str]:
+    """File -> sha256."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
