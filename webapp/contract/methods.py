@@ -80,7 +80,7 @@ TRAINING_KNOBS: tuple[Knob, ...] = (
     Knob(name="weight_decay", label="Weight decay", kind="float", low=0.0, high=1.0,
          sentence="Pulls trained weights towards zero a little on each step, against overfitting."),
     Knob(name="max_length", label="Longest row", kind="int", low=16, high=8192,
-         sentence="Tokens kept of one row; what is longer is cut off at the start of the input."),
+         sentence="Tokens kept of one row. Of a longer one the start is cut off; of a text to label, the end."),
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {
