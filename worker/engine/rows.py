@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, overload
 
 from datasets import Dataset, disable_progress_bars
 from datasets.exceptions import DatasetGenerationError
+from pyarrow import ArrowInvalid
 
 from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
@@ -79,7 +80,7 @@ def _table(job_dir: Path) -> Any:
     shutil.rmtree(job_dir / CACHE, ignore_errors=True)
     try:
         return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
-    except (FileNotFoundError, DatasetGenerationError) as error:
+    except (FileNotFoundError, ArrowInvalid, DatasetGenerationError) as error:
         message = f"The job's rows cannot be read: {ROWS} is missing or damaged. Start the job again from its dataset."
         raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
 
