@@ -176,4 +176,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
+    # The demo's client asks once a second; its requests are no news.
+    "loggers": {"httpx": {"level": "WARNING"}},
 }

@@ -14,7 +14,7 @@ from webapp.contract.recipe import Recipe
 from worker.engine.batches import epoch_steps, micro_batches
 from worker.engine.encode import Encoded
 from worker.engine.errors import Stop, TrainingError
-from worker.engine.forward import Model, row_losses
+from worker.engine.forward import Model, mixed_precision, row_losses
 from worker.engine.measure import mean_loss
 from worker.engine.rows import EncodedRows
 from worker.engine.schedule import step_multiplier
@@ -107,8 +107,9 @@ def step_loss(model: Model, rows: Sequence[Encoded]) -> float:
     num_labels = sum(sum(row.trained) if row.label < 0 else 1 for row in rows)
     total = 0.0
     for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
-        sums, _counts = row_losses(model, [rows[index] for index in piece])
-        loss = sums.sum() / num_labels
+        with mixed_precision(model):
+            sums, _counts = row_losses(model, [rows[index] for index in piece])
+            loss = sums.sum() / num_labels
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
