@@ -33,7 +33,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
 
 
 def encoded(model: Model) -> list[Encoded]:
-    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path))
+    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path), "generate")
     return [
         encode_chat(tokenizer, [Message(role="user", content=text), Message(role="assistant", content="yes")], 200)
         for text in TEXTS
@@ -65,7 +65,7 @@ def test_the_loss_is_the_one_peft_computes(model: Model) -> None:
 
 def test_answers_in_a_batch_are_those_given_alone(model: Model) -> None:
     rows = encoded(model)
-    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path))
+    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path), "generate")
 
     def said(prompts: list[list[int]]) -> list[str]:
         return answers(model, tokenizer, prompts, max_new_tokens=12, progress=lambda _done: None)

@@ -151,7 +151,8 @@ def test_the_manifest_has_every_file_s_checksum(run: Run) -> None:
 def test_nothing_but_what_is_needed_ships(run: Run) -> None:
     names = {path.name for path in run.adapter.iterdir()}
     needed = {"README.md", "manifest.json", "adapter_config.json", "adapter_model.safetensors"}
-    assert needed | {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} <= names
+    assert needed | {"tokenizer.json", "tokenizer_config.json"} <= names
+    assert ("chat_template.jinja" in names) == (run.task == "generate")
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl", ".py"))]
     config = (run.adapter / "adapter_config.json").read_text()
     assert str(run.job_dir) not in config and str(run.base) not in config

@@ -48,13 +48,16 @@ def _config(folder: Path) -> Any:
         raise _refused("The base model's config.json cannot be read.", error) from error
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Raises TrainingError. A tokenizer without a chat template gets a plain one, which then ships with the adapter."""
+def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
+    """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter.
+
+    Raises TrainingError.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _refused("The base model's tokenizer cannot be loaded.", error) from error
-    if tokenizer.chat_template is None:
+    if task == "generate" and tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

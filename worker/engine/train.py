@@ -40,7 +40,7 @@ def train(job_dir: Path, should_stop: Callable[[], bool], report: Report) -> Non
     report(PhaseMoved(phase="loading", sentence="Loading the base model and reading the rows."))
     torch.manual_seed(recipe.seed)
     place = choose_place(job_dir / BASE_MODEL, recipe.task)
-    tokenizer = load_tokenizer(job_dir / BASE_MODEL)
+    tokenizer = load_tokenizer(job_dir / BASE_MODEL, recipe.task)
     rows = read_rows(job_dir, recipe, tokenizer)
     base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels)
 
