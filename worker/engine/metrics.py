@@ -28,6 +28,6 @@ def chrf(answer: str, expected: str) -> float:
 ROW_METRICS: dict[str, tuple[str, Callable[[str, str], float]]] = {
     "exact_match": ("exact match", exact_match),
     "token_f1": ("word overlap (F1)", token_f1),
-    "chrf": ("chrF", chrf),
+    "chrf": ("character overlap (chrF)", chrf),
 }
 """Metric -> (label, function of answer and expected text)."""
