@@ -1,0 +1,49 @@
+"""A base kept in 16 bits computes in them where the machine can; what is trained stays in 32."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.tiny import capitals, lay_job_dir, make_llama, tiny_recipe
+from webapp.contract.events import Evaluated, Event, Started
+from webapp.contract.job_dir import ADAPTER
+from worker.engine.model import choose_place
+from worker.engine.stop import never
+from worker.engine.train import train
+
+
+def halved(base: Path) -> Path:
+    """The same model, kept in bf16."""
+    weights = load_file(base / "model.safetensors")
+    halves = {name: weight.to(torch.bfloat16) for name, weight in weights.items()}
+    save_file(halves, base / "model.safetensors", {"format": "pt"})
+    config = (base / "config.json").read_text()
+    assert '"float32"' in config
+    (base / "config.json").write_text(config.replace('"float32"', '"bfloat16"'))
+    return base
+
+
+def test_a_base_kept_in_32_bits_computes_in_32(tmp_path: Path) -> None:
+    assert choose_place(make_llama(tmp_path / "base"), "generate").precision == "fp32"
+
+
+def test_a_classifier_always_computes_in_32(tmp_path: Path) -> None:
+    assert choose_place(halved(make_llama(tmp_path / "base")), "classify").precision == "fp32"
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+def test_a_base_kept_in_16_bits_learns_too(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: True)
+    base = halved(make_llama(tmp_path / "base"))
+    recipe = tiny_recipe(base, method=method, epochs=3, learning_rate=0.02)
+    told: list[Event] = []
+    job_dir = lay_job_dir(tmp_path / "job", recipe, capitals(), base)
+    train(job_dir, never, told.append)
+    (started,) = (event for event in told if isinstance(event, Started))
+    watched = [event.loss for event in told if isinstance(event, Evaluated)]
+    weights = load_file(job_dir / ADAPTER / "adapter_model.safetensors")
+    assert started.precision == "bf16"
+    assert min(watched) < 0.95 * watched[0]
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
