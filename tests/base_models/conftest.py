@@ -1,0 +1,50 @@
+"""An index of ours that pip asks instead of the world's, and a small program that prepares a starter from it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.base_models.index import Index, serving
+from tests.base_models.packages import NAME, make_wheel, starter_of
+from tests.tiny import make_bert
+from webapp.contract.base_models import StarterModel
+
+INSIDE = "tiny_model/model/"
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers folder with all the files an encoder's package brings."""
+    folder = make_bert(tmp_path_factory.mktemp("bert") / "model")
+    (folder / "special_tokens_map.json").write_text("{}")
+    (folder / "vocab.txt").write_text("[PAD]\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = {INSIDE + path.name: path.read_bytes() for path in bert.iterdir()}
+    return make_wheel(tmp_path_factory.mktemp("wheel"), files)
+
+
+@pytest.fixture
+def starter(wheel: Path, bert: Path) -> StarterModel:
+    return starter_of(wheel, INSIDE, bert)
+
+
+@pytest.fixture
+def index(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    with serving(Index(wheel, NAME)) as index:
+        use_index(monkeypatch, index.url)
+        yield index
+
+
+def use_index(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """pip's environment, with nothing of this machine's own settings."""
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
