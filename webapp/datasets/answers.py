@@ -7,7 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from webapp.contract.rows import RowProblem
 
 
-def wants_json(request: HttpRequest) -> bool:
+def prefers_json(request: HttpRequest) -> bool:
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.accounts.models import User
 from webapp.contract.rows import Row, RowProblem
 from webapp.contract.tasks import TASK_WORDS
-from webapp.datasets.answers import refusal_json, wants_json
+from webapp.datasets.answers import prefers_json, refusal_json
 from webapp.datasets.downloads import original_response
 from webapp.datasets.listing import listing
 from webapp.datasets.models import Dataset, DatasetVersion
@@ -38,7 +38,7 @@ def detail(request: HttpRequest, dataset_id: str) -> HttpResponse:
     """The latest version, or the one asked for by number."""
     assert isinstance(request.user, User)
     dataset = get_object_or_404(Dataset.objects.visible_to(request.user).select_related("owner"), id=dataset_id)
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse(_as_json(dataset))
     return _detail_page(request, dataset, request.GET.get("tab", "rows"))
 
@@ -62,11 +62,11 @@ def delete(request: HttpRequest, dataset_id: str) -> HttpResponse:
         dataset_delete(dataset)
     except DatasetInUse as error:
         problem = RowProblem(code="in_use", message=str(error), hint="Delete those jobs first, then the dataset.")
-        if wants_json(request):
+        if prefers_json(request):
             return refusal_json(problem, status=409)
         messages.error(request, f"{problem.message} {problem.hint}")
         return _detail_page(request, dataset, "used", status=409)
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"deleted": str(dataset_id)})
     messages.success(request, f"{name} is deleted, with all its versions and the file it came from.")
     return redirect("dataset-list")
@@ -79,7 +79,7 @@ def from_sample(request: HttpRequest) -> HttpResponse:
         dataset = dataset_from_sample(request.user, request.POST.get("sample", ""))
     except KeyError as error:
         raise Http404 from error
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse(_as_json(dataset), status=201)
     return redirect("dataset-detail", dataset.id)
 

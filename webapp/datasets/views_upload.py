@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.models import User
 from webapp.contract.rows import RowProblem
-from webapp.datasets.answers import refusal_json, wants_json
+from webapp.datasets.answers import prefers_json, refusal_json
 from webapp.datasets.forms import ChatForm, NameForm, PairsForm, roles_form, roles_form_for
 from webapp.datasets.listing import listing
 from webapp.datasets.mapping import Mapping, mapping_guess, pairs_guess
@@ -55,7 +55,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     except FileRefused as refused:
         return _upload_refused(request, refused.problem, status=422)
     url = reverse("upload-detail", args=[kept.id])
-    if wants_json(request):
+    if prefers_json(request):
         body = {
             "id": str(kept.id),
             "url": url,
@@ -129,11 +129,11 @@ def _save(
     try:
         version = save(request.POST.get("skip_bad_rows", "") in ("yes", "true", "on", "1"))
     except MappingRefused as refused:
-        if wants_json(request):
+        if prefers_json(request):
             return refusal_json(_summary(refused), status=422, problems=refused.problems)
         return _mapping_page(request, kept, {**page, "check": refused.check, "refused": _summary(refused)}, status=422)
     url = reverse("dataset-detail", args=[version.dataset_id])
-    if wants_json(request):
+    if prefers_json(request):
         body = {"version_id": str(version.id), "dataset_id": str(version.dataset_id), "url": url}
         return JsonResponse({**body, "num_rows": version.num_rows, "num_skipped": version.num_skipped}, status=201)
     messages.success(request, f"{version} is saved with {version.num_rows:,} rows.")
@@ -150,13 +150,13 @@ def _summary(refused: MappingRefused) -> RowProblem:
 
 def _upload_refused(request: HttpRequest, problem: RowProblem, *, status: int) -> HttpResponse:
     assert isinstance(request.user, User)
-    if wants_json(request):
+    if prefers_json(request):
         return refusal_json(problem, status=status)
     return render(request, "datasets/list.html", {**listing(request.user), "refused": problem}, status=status)
 
 
 def _form_refused(request: HttpRequest, kept: Upload, page: dict[str, Any], forms: list[Any]) -> HttpResponse:
-    if not wants_json(request):
+    if not prefers_json(request):
         return _mapping_page(request, kept, page, status=422)
     problems = [
         RowProblem(code="field", message=str(error), hint="Send a value the page would offer.", column=name)

@@ -6,7 +6,9 @@ from django.http import HttpRequest
 from webapp.jobs.models import Job, JobEvent
 
 
-class _ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that services alone may make, change and delete."""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -18,7 +20,7 @@ class _ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Job)
-class JobAdmin(_ReadOnly):
+class JobAdmin(ReadOnly):
     list_display = ["name", "state", "attempt", "owner", "base_model", "created_at", "heartbeat_at", "finished_at"]
     list_filter = ["state"]
     list_select_related = ["owner", "base_model"]
@@ -27,7 +29,7 @@ class JobAdmin(_ReadOnly):
 
 
 @admin.register(JobEvent)
-class JobEventAdmin(_ReadOnly):
+class JobEventAdmin(ReadOnly):
     list_display = ["job", "seq", "attempt", "at", "kind"]
     list_filter = ["kind"]
     list_select_related = ["job"]

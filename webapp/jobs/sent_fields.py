@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 
 from django.http import HttpRequest, QueryDict
 
+from webapp.datasets.answers import prefers_json
+
 NOT_OURS = ("csrfmiddlewaretoken", "update")
 """Sent by the page, not by the person."""
 
@@ -15,7 +17,7 @@ class BadBody(ValueError):
 
 def wants_json(request: HttpRequest) -> bool:
     """A script asks: by what it accepts, or by what it sends."""
-    return _is_json(request) or request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    return _is_json(request) or prefers_json(request)
 
 
 def sent_fields(request: HttpRequest) -> dict[str, object]:
