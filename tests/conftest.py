@@ -1,6 +1,7 @@
 """What every test has at hand: a data folder of its own, and people who are signed in."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from django.test import Client
 
 from tests.factories import make_user
 from webapp.accounts.models import User
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["GRAFTWORK_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

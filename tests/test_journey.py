@@ -6,11 +6,13 @@ import io
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.person import Person
@@ -56,13 +58,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 @pytest.fixture(scope="module")
-def person(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    """Signed in as the first admin; two tiny base models are registered."""
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tiny base models."""
+    folder = tmp_path_factory.mktemp("models")
+    make_llama(folder / "tiny-llama")
+    make_bert(folder / "tiny-bert")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def person(stack: RunningStack, models: Path) -> Person:
+    """Signed in as the first admin, who registered both models."""
     person = Person(stack)
-    models = tmp_path_factory.mktemp("models")
-    person.base_model_register(make_llama(models / "tiny-llama"), title="Tiny Llama")
-    person.base_model_register(make_bert(models / "tiny-bert"), title="Tiny Bert")
-    person.models = models  # type: ignore[attr-defined]
+    person.base_model_register(models / "tiny-llama", title="Tiny Llama")
+    person.base_model_register(models / "tiny-bert", title="Tiny Bert")
     return person
 
 
@@ -107,7 +116,9 @@ def in_a_fresh_process(script: str, folder: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
-def test_a_person_trains_a_generator_and_plain_peft_loads_it(person: Person, tmp_path: Path, method: str) -> None:
+def test_a_person_trains_a_generator_and_plain_peft_loads_it(
+    person: Person, models: Path, tmp_path: Path, method: str
+) -> None:
     job = train(
         person, tmp_path, capitals(), task="generate", base_model="tiny-llama", method=method, epochs="4",
         learning_rate="0.02",
@@ -116,33 +127,58 @@ def test_a_person_trains_a_generator_and_plain_peft_loads_it(person: Person, tmp
     assert f"{job['verdict']['primary']['num_rows']} held-out rows" in person.page(job["url"])
     assert job["verdict"]["sentence"] in (adapter / "README.md").read_text()
     sample = job["verdict"]["samples"][0]
-    base = str(person.models / "tiny-llama")  # type: ignore[attr-defined]
+    base = str(models / "tiny-llama")
     # In the engine's own precision: a model this small has near ties that rounding decides.
     dtype = {"bf16": "bfloat16", "fp32": "float32"}[job["live"]["precision"]]
     said = in_a_fresh_process(LOAD_GENERATE, tmp_path, base, str(adapter), dtype, sample["input"])
     assert said[: len(sample["tuned"])] == sample["tuned"]
 
 
-def test_a_person_trains_a_classifier_and_plain_peft_loads_it(person: Person, tmp_path: Path) -> None:
+def test_a_person_trains_a_classifier_and_plain_peft_loads_it(person: Person, models: Path, tmp_path: Path) -> None:
     job = train(
         person, tmp_path, vowels(), task="classify", base_model="tiny-bert", method="lora", epochs="2",
     )  # fmt: skip
     adapter = unpack(person, job, tmp_path / "unpacked")
-    base = str(person.models / "tiny-bert")  # type: ignore[attr-defined]
+    base = str(models / "tiny-bert")
     for sample in job["verdict"]["samples"][:2]:
         assert in_a_fresh_process(LOAD_CLASSIFY, tmp_path, base, str(adapter), sample["input"]) == sample["tuned"]
 
 
-def test_a_job_whose_child_dies_says_why(person: Person, tmp_path: Path) -> None:
+def test_a_job_whose_child_dies_says_why(person: Person, models: Path, tmp_path: Path) -> None:
     """The base model's weights have gone away since it was registered."""
     path = tmp_path / "rows.csv"
     path.write_text("question,answer\n" + "".join(f"{one},{two}\n" for one, two in capitals()))
     version = person.dataset_upload(path, name="Rows", mapping={"input": "question", "output": "answer"})
-    (person.models / "tiny-llama" / "model.safetensors").rename(tmp_path / "away")  # type: ignore[attr-defined]
+    (models / "tiny-llama" / "model.safetensors").rename(tmp_path / "away")
     try:
         url = person.job_start(name="Fails", dataset=version, task="generate", base_model="tiny-llama", method="lora")
         job = person.job_follow(url, lambda _: None)
     finally:
-        (tmp_path / "away").rename(person.models / "tiny-llama" / "model.safetensors")  # type: ignore[attr-defined]
+        (tmp_path / "away").rename(models / "tiny-llama" / "model.safetensors")
     assert job["state"] == "failed"
     assert job["error"]["message"] in person.page(url)
+
+
+def test_ctrl_c_in_the_middle_of_a_job_leaves_nothing_behind(
+    stack: RunningStack, person: Person, tmp_path: Path
+) -> None:
+    """Last here: the stack is gone after it."""
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\n" + "".join(f"{one},{two}\n" for one, two in capitals()))
+    version = person.dataset_upload(path, name="Rows", mapping={"input": "question", "output": "answer"})
+    fields = {"task": "generate", "base_model": "tiny-llama", "method": "lora", "epochs": "100", "batch_size": "1"}
+    url = person.job_start(name="Endless", dataset=version, **fields)
+    deadline = time.monotonic() + 60
+    while "step" not in person.page(f"{url}/live") or not engines_of(stack):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    began = time.monotonic()
+    assert stack.stop() == 0
+    assert time.monotonic() - began < 10
+    assert engines_of(stack) == []
+
+
+def engines_of(stack: RunningStack) -> list[int]:
+    """Training processes at work in this stack's data folder."""
+    lines = [(process.pid, " ".join(process.info["cmdline"] or [])) for process in psutil.process_iter(["cmdline"])]
+    return [pid for pid, line in lines if "worker.engine" in line and str(stack.home) in line]

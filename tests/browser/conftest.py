@@ -8,11 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.person import PASSWORD, USERNAME
 from tests.stack import RunningStack, running_stack
 from tests.tiny import make_llama
-
-USERNAME = "ada"
-PASSWORD = "correct horse battery staple"
 
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -112,6 +112,15 @@ def test_cancel_ends_a_running_job(page: Page, rows_file: Path) -> None:
     expect(page.locator("#job-top")).to_have_attribute("data-state", re.compile("^cancelled"), timeout=30_000)
 
 
+def test_without_the_stream_the_page_polls_to_the_end(page: Page, watched: Watched, rows_file: Path) -> None:
+    page.route("**/stream*", lambda route: route.abort())
+    set_up_job(page, rows_file, epochs="1")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}$"))
+    expect(page.get_by_role("link", name="Download adapter")).to_be_visible(timeout=TRAINING_MILLISECONDS)
+    watched.complaints = [line for line in watched.complaints if "ERR_FAILED" not in line]
+
+
 def test_a_bad_file_is_told_with_its_line(page: Page, watched: Watched, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_text("word,shouted\n" + "a,A\n" * 5 + "b,B,extra\n" + "c,C\n" * 30)

@@ -22,7 +22,10 @@ def main(command: list[str]) -> int:
 
 
 def _end_with_launcher(child: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+    # Read past Python's buffered stdin: its lock, held here for ever, would abort the interpreter when the command
+    # ends by itself and its exit code is to be handed on.
+    while os.read(0, 64):
+        pass
     child.terminate()
     try:
         child.wait(GRACE_SECONDS)
