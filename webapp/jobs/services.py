@@ -124,7 +124,7 @@ def job_record(job: Job, events: list[Event]) -> Beat:
     _events_add(job, [_engine_event(event) for event in worth_keeping])
     job.refresh_from_db()
     if job.state == State.STARTING and figures.phase not in ("", "preparing"):
-        _job_move(job, State.RUNNING, reason="Training has begun.")
+        _job_move(job, State.RUNNING, reason="Everything is at hand; the work begins.")
     return Beat(is_mine=True, cancel_requested=job.cancel_requested_at is not None)
 
 
