@@ -8,6 +8,8 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from webapp.timing import timing_from_environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -70,6 +72,8 @@ INSTALLED_APPS = [
     "webapp.accounts",
     "webapp.datasets",
     "webapp.base_models",
+    "webapp.workers",
+    "webapp.webhooks",
     "webapp.jobs",
     "webapp.adapters",
     "webapp.local",
@@ -126,6 +130,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = os.environ.get("GRAFTWORK_BROKER_URL", "")
 """Empty: no broker, as in tests; a job is then found when a worker looks."""
+
+TIMING = timing_from_environment()
+
+ENGINE_MODULE = os.environ.get("GRAFTWORK_ENGINE_MODULE", "worker.engine")
+"""The program a worker runs on a job's folder; tests of many jobs put one without torch here."""
 
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [

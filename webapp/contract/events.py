@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from webapp.contract.failures import EngineFailure
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,8 @@ class Started(_Event):
     total_steps: int
     device: str
     precision: str
+    resumed_step: int = 0
+    """The step of the checkpoint it goes on from; 0 from the beginning."""
 
 
 class Stepped(_Event):
@@ -71,6 +75,24 @@ class Evaluated(_Event):
     is_best: bool = False
 
 
+class CheckpointSaved(_Event):
+    """`checkpoints/` has a new whole folder."""
+
+    kind: Literal["checkpoint_saved"] = "checkpoint_saved"
+    step: int
+    size_bytes: int
+    seconds: float
+    """What writing it took."""
+
+
+class CheckpointRefused(_Event):
+    """A checkpoint that did not verify was passed over; `reason` says what is wrong with it."""
+
+    kind: Literal["checkpoint_refused"] = "checkpoint_refused"
+    step: int
+    reason: str
+
+
 class Saved(_Event):
     """`adapter/` is complete: its manifest, written last, lists every file with size and sha256."""
 
@@ -94,18 +116,36 @@ class Stopped(_Event):
     step: int
 
 
+class FinishedEarly(_Event):
+    """The engine was asked to stop training and keep what there is; measuring and saving follow."""
+
+    kind: Literal["finished_early"] = "finished_early"
+    step: int
+    total_steps: int
+
+
 class Failed(_Event):
     """The engine gave up. `message` says what happened, where and what to do, in plain words."""
 
     kind: Literal["failed"] = "failed"
-    code: Literal["data", "loss_not_finite", "out_of_memory", "base_model", "storage_full", "our_bug"]
+    code: EngineFailure
     message: str
     evidence: str = ""
     """The line of the log that shows it."""
 
 
 Event = Annotated[
-    PhaseMoved | Started | Stepped | Evaluated | Saved | Finished | Stopped | Failed,
+    PhaseMoved
+    | Started
+    | Stepped
+    | Evaluated
+    | CheckpointSaved
+    | CheckpointRefused
+    | Saved
+    | Finished
+    | FinishedEarly
+    | Stopped
+    | Failed,
     Field(discriminator="kind"),
 ]
 

@@ -1,13 +1,14 @@
 """What lies where in a job's folder. The engine is a filter: these files in, those files out.
 
-in    recipe.json  facts.json  rows.parquet  base_model/ (a link)
-out   events.jsonl  engine.log  adapter/  verdict.json
+in    recipe.json  facts.json  options.json  rows.parquet  base_model/ (a link)  checkpoints/ (of an earlier attempt)
+out   events.jsonl  engine.log  checkpoints/  adapter/  verdict.json
 """
 
 from pydantic import BaseModel, ConfigDict
 
 RECIPE = "recipe.json"
 FACTS = "facts.json"
+OPTIONS = "options.json"
 ROWS = "rows.parquet"
 BASE_MODEL = "base_model"
 EVENTS = "events.jsonl"
@@ -16,6 +17,8 @@ ADAPTER = "adapter"
 MANIFEST = "manifest.json"
 """Inside `adapter/`, written last; lists every other file there with size and sha256."""
 VERDICT = "verdict.json"
+CHECKPOINTS = "checkpoints"
+"""One folder a checkpoint; the engine goes on from the newest whole one it finds here at its start."""
 
 
 class Facts(BaseModel):
@@ -30,6 +33,23 @@ class Facts(BaseModel):
     base_model_licence: str
     dataset_name: str
     split_sha256: str
+
+
+class Options(BaseModel):
+    """How the worker wants an attempt to be run. Nothing here changes what is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint_seconds: float = 30.0
+    """A checkpoint at least this often, between two steps."""
+    checkpoint_steps: int = 0
+    """Also every so many steps; 0: by time alone."""
+    keep_checkpoints: int = 2
+    """The newest that stay, beside the best one."""
+    micro_batch_divisor: int = 1
+    """2 after memory ran out: pieces half as large, the same effective batch and so the same training."""
+    min_free_bytes: int = 200_000_000
+    """Less free space than this on the job's disk stops the attempt before it writes half a file."""
 
 
 class FileEntry(BaseModel):

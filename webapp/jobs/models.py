@@ -1,5 +1,6 @@
 """Jobs, what happened in them, and their verdicts. The row is the job; a queue message is only a wake-up."""
 
+import time
 import uuid
 from pathlib import Path
 
@@ -12,13 +13,17 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Verdict
+from webapp.contract.version import RECIPE_VERSION
 from webapp.datasets.models import DatasetVersion
+from webapp.workers.models import Worker
 
 
 class State(models.TextChoices):
-    """queued -> starting -> running -> finalizing -> succeeded | failed | cancelled; queued again if a worker went."""
+    """queued -> starting -> running -> finalizing -> succeeded | failed | cancelled; queued again if a worker went,
+    paused while a person wants it to wait. `transition.py` has the table of moves and is the only writer."""
 
     QUEUED = "queued", "Queued"
+    PAUSED = "paused", "Paused"
     STARTING = "starting", "Starting"
     RUNNING = "running", "Running"
     FINALIZING = "finalizing", "Saving"
@@ -31,13 +36,34 @@ ACTIVE = (State.STARTING, State.RUNNING, State.FINALIZING)
 OVER = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
+class Asked(models.TextChoices):
+    """What somebody wants of a running job; its worker reads it with every renewal."""
+
+    NOTHING = "", "Nothing"
+    CANCEL = "cancel", "Cancel"
+    PAUSE = "pause", "Pause"
+    KEEP = "keep", "Stop and keep"
+    MOVE = "move", "Move to another worker"
+
+
+class Priority(models.IntegerChoices):
+    LOW = -1, "Low"
+    NORMAL = 0, "Normal"
+    HIGH = 1, "High"
+
+
+def queue_rank_now() -> int:
+    """Microseconds since the epoch: who asks later stands further back."""
+    return time.time_ns() // 1000
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: User) -> "JobQuerySet":
         return self if user.is_staff else self.filter(owner=user)
 
     def waiting(self) -> "JobQuerySet":
-        """Jobs a worker may take, the oldest first."""
-        return self.filter(state=State.QUEUED).order_by("created_at")
+        """Jobs that a worker may take, now or once their time has come. In which order, `queue.py` says."""
+        return self.filter(state=State.QUEUED)
 
     def active(self) -> "JobQuerySet":
         return self.filter(state__in=ACTIVE)
@@ -58,8 +84,39 @@ class Job(models.Model):
 
     state = models.CharField(max_length=20, choices=State.choices, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="jobs")
+    """Whose the present attempt is; None while no worker has it."""
     heartbeat_at = models.DateTimeField(null=True)
-    cancel_requested_at = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    """An active job whose lease is over goes to another worker. Set and compared by the database's clock alone."""
+    state_deadline = models.DateTimeField(null=True)
+    """No active state lasts for ever: past this, the attempt is given up although its worker still renews."""
+    not_before = models.DateTimeField(null=True)
+    """A queued job waits until then: after a crash it is not tried again at once."""
+    asked = models.CharField(max_length=10, choices=Asked.choices, default=Asked.NOTHING, blank=True)
+    asked_at = models.DateTimeField(null=True)
+    crash_count = models.PositiveSmallIntegerField(default=0)
+    """Attempts that ended badly since the last progress."""
+    progress_step = models.PositiveIntegerField(default=0)
+    """The newest checkpoint's step when the job was last given back: beyond it is progress."""
+    micro_batch_divisor = models.PositiveSmallIntegerField(default=1)
+    """2 once memory ran out."""
+    resume_from = models.CharField(max_length=60, blank=True)
+    """A checkpoint that a person chose, as "ATTEMPT/step-NNNNNNNN"; empty: the newest that verifies."""
+
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
+    queue_rank = models.BigIntegerField(default=queue_rank_now)
+    """Order among the owner's own waiting jobs; by time unless the owner moves one."""
+    needs_labels = models.JSONField(default=list, blank=True)
+    needs_memory_bytes = models.BigIntegerField(default=0)
+    time_limit_seconds = models.PositiveIntegerField(default=0)
+    """Of one attempt; 0: none."""
+    recipe_version = models.PositiveSmallIntegerField(default=RECIPE_VERSION)
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
+    """The ended job this one was made from."""
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
+    """A request that is sent twice with the same key makes one job."""
+
     live = models.JSONField(default=dict)
     """LiveFigures: what the page shows at a glance; the events hold the history."""
     error = models.JSONField(null=True)
@@ -74,7 +131,12 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        constraints = [models.CheckConstraint(condition=Q(state__in=State.values), name="state_is_known")]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="state_is_known"),
+            models.CheckConstraint(condition=Q(asked__in=Asked.values), name="asked_is_known"),
+            models.UniqueConstraint(fields=["owner", "idempotency_key"], name="one_job_an_idempotency_key"),
+        ]
+        indexes = [models.Index(fields=["state"], name="job_state")]
 
     def __str__(self) -> str:
         return self.name
@@ -100,6 +162,40 @@ class Job(models.Model):
         return storage.attempt_dir(self.id, self.attempt)
 
 
+class Outcome(models.TextChoices):
+    """How an attempt ended."""
+
+    RUNNING = "", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CRASHED = "crashed", "Crashed"
+    LOST = "lost", "Worker lost"
+    HANDED_BACK = "handed_back", "Handed back"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class JobAttempt(models.Model):
+    """One worker's try at a job, kept for the job's page and the worker's record."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="attempts")
+    slot = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, default=Outcome.RUNNING, blank=True)
+    reason = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True)
+    """Negative for the signal that ended the training process; None where nobody saw it end."""
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="one_number_an_attempt")]
+
+    def __str__(self) -> str:
+        return f"{self.job} attempt {self.number}"
+
+
 class JobEventQuerySet(models.QuerySet["JobEvent"]):
     def after(self, seq: int) -> "JobEventQuerySet":
         return self.filter(seq__gt=seq).order_by("seq")
@@ -123,3 +219,18 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.kind}"
+
+
+class LeaderLease(models.Model):
+    """Who may sweep just now. Not mutual exclusion: every action of a sweep is guarded by itself as well."""
+
+    name = models.CharField(primary_key=True, max_length=30)
+    holder = models.CharField(max_length=100, blank=True)
+    expires_at = models.DateTimeField(null=True)
+    swept_at = models.DateTimeField(null=True)
+    """When the last sweep ended. A long gap means that nobody could renew a lease either."""
+    quiet_until = models.DateTimeField(null=True)
+    """After such a gap no lease is expired until then."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"

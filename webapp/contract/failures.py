@@ -1,0 +1,90 @@
+"""Why a job can fail: a closed set of codes, each with its cause and what a person can change."""
+
+from typing import Literal, NamedTuple
+
+EngineFailure = Literal["data", "loss_not_finite", "out_of_memory", "base_model", "storage_full", "our_bug"]
+"""What the engine itself can tell."""
+
+FailureCode = Literal[
+    "data",
+    "loss_not_finite",
+    "out_of_memory",
+    "base_model",
+    "storage_full",
+    "our_bug",
+    "stalled",
+    "worker_lost",
+    "crashed",
+    "time_limit",
+]
+"""Those, and what only its supervisor can see."""
+
+
+class FailureKind(NamedTuple):
+    """`is_transient`: the same attempt may do better elsewhere or later, so it is tried again by itself."""
+
+    title: str
+    cause: str
+    change: str
+    is_transient: bool = False
+
+
+FAILURES: dict[FailureCode, FailureKind] = {
+    "data": FailureKind(
+        "The rows cannot be trained on",
+        "Something in the dataset does not fit the task or the base model.",
+        "Mend the rows named below and start a new job from the new version.",
+    ),
+    "loss_not_finite": FailureKind(
+        "The loss was no longer a number",
+        "The updates grew until the weights overflowed; most often the learning rate is too high.",
+        "Lower the learning rate to a tenth.",
+    ),
+    "out_of_memory": FailureKind(
+        "The memory ran out",
+        "Rows, batch and base model together need more memory than the device has, also with half the micro-batch.",
+        "Halve the batch size, then the longest row, or choose a smaller base model or a worker with more memory.",
+    ),
+    "base_model": FailureKind(
+        "The base model cannot be used",
+        "Its files are missing, damaged or not open to this installation (a gated model).",
+        "Fetch it anew, ask for access, or choose another base model.",
+    ),
+    "storage_full": FailureKind(
+        "The disk is full",
+        "The data folder's disk has too little free space for checkpoints and adapter.",
+        "Delete old jobs or adapters, or ask an admin for more space; then start it again.",
+        is_transient=True,
+    ),
+    "stalled": FailureKind(
+        "Training stood still",
+        "The training process lived but made no progress for a long time.",
+        "Start it again on another worker; if it stands still again, shorten the longest row.",
+        is_transient=True,
+    ),
+    "worker_lost": FailureKind(
+        "The worker was lost",
+        "The machine or the worker process that ran the job vanished, several times without progress in between.",
+        "Ask an admin to look at the worker, then start the job again: it goes on from its last checkpoint.",
+        is_transient=True,
+    ),
+    "crashed": FailureKind(
+        "The training process crashed",
+        "It was ended from outside or by a fault in a library, several times without progress in between.",
+        "Start it again on another worker; the evidence below shows the last signal.",
+        is_transient=True,
+    ),
+    "time_limit": FailureKind(
+        "The time limit was reached",
+        "The job ran for as long as it was allowed to.",
+        "Raise the time limit and go on from the last checkpoint, or train fewer epochs.",
+    ),
+    "our_bug": FailureKind(
+        "Graftwork itself failed",
+        "This is a mistake of ours, not of yours.",
+        "Send the log to whoever runs this app. Trying again does no harm.",
+    ),
+}
+
+MOST_CRASHES = 3
+"""Without a new checkpoint in between; then the job stops with the reason."""
