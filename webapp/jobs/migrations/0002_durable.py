@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         ('base_models', '0001_initial'),
         ('datasets', '0001_initial'),
         ('jobs', '0001_initial'),
-        ('workers', '0001_durable'),
+        ('workers', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
