@@ -136,6 +136,9 @@ TIMING = timing_from_environment()
 ENGINE_MODULE = os.environ.get("GRAFTWORK_ENGINE_MODULE", "worker.engine")
 """The program a worker runs on a job's folder; tests of many jobs put one without torch here."""
 
+WEBHOOK_PRIVATE_ADDRESSES = env_bool("GRAFTWORK_WEBHOOK_PRIVATE_ADDRESSES", False)
+"""Whether webhooks may go to private networks and to this machine; metadata services of clouds they never reach."""
+
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
