@@ -131,6 +131,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_URL = os.environ.get("GRAFTWORK_BROKER_URL", "")
 """Empty: no broker, as in tests; a job is then found when a worker looks."""
 
+WORKER_DATABASE_URL = os.environ.get("GRAFTWORK_WORKER_DATABASE_URL", os.environ.get("GRAFTWORK_DATABASE_URL", ""))
+WORKER_BROKER_URL = os.environ.get("GRAFTWORK_WORKER_BROKER_URL", BROKER_URL)
+"""What a joining worker is told; it may have to reach the services under other names than the web does."""
+
 TIMING = timing_from_environment()
 
 ENGINE_MODULE = os.environ.get("GRAFTWORK_ENGINE_MODULE", "worker.engine")

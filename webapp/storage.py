@@ -1,21 +1,39 @@
 """Where everything lies in the data folder. The only builder of paths; names are ours, never a person's."""
 
+import contextlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 
 
+def uploads_dir() -> Path:
+    return _data_dir() / "uploads"
+
+
+def datasets_dir() -> Path:
+    return _data_dir() / "datasets"
+
+
+def jobs_dir() -> Path:
+    return _data_dir() / "jobs"
+
+
+def adapters_dir() -> Path:
+    return _data_dir() / "adapters"
+
+
 def upload_path(upload_id: UUID) -> Path:
     """The file as the person sent it."""
-    return _data_dir() / "uploads" / str(upload_id)
+    return uploads_dir() / str(upload_id)
 
 
 def dataset_rows_path(version_id: UUID) -> Path:
     """A dataset version's normalised rows."""
-    return _data_dir() / "datasets" / str(version_id) / "rows.parquet"
+    return datasets_dir() / str(version_id) / "rows.parquet"
 
 
 def job_rows_path(job_id: UUID) -> Path:
@@ -25,7 +43,7 @@ def job_rows_path(job_id: UUID) -> Path:
 
 def job_dir(job_id: UUID) -> Path:
     """All that belongs to one job; one folder an attempt inside."""
-    return _data_dir() / "jobs" / str(job_id)
+    return jobs_dir() / str(job_id)
 
 
 def attempt_dir(job_id: UUID, attempt: int) -> Path:
@@ -35,12 +53,24 @@ def attempt_dir(job_id: UUID, attempt: int) -> Path:
 
 def adapter_dir(version_id: UUID) -> Path:
     """A committed adapter version: `files/` as peft reads them, and `adapter.zip` to download."""
-    return _data_dir() / "adapters" / str(version_id)
+    return adapters_dir() / str(version_id)
 
 
 def base_model_dir(model_id: str) -> Path:
     """A starter model, converted and ready."""
     return _data_dir() / "base_models" / model_id
+
+
+def installation_id() -> str:
+    """What tells this data folder from any other; made on first use. Of two makers at once the first one counts."""
+    path = _data_dir() / "installation"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=_data_dir(), prefix="installation-") as part:
+            part.write(str(uuid4()))
+            part.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(part.name, path)
+    return path.read_text()
 
 
 def folder_delete(path: Path) -> None:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.base_models.urls")),
     path("adapters/", include("webapp.adapters.urls")),
+    path("workers/", include("webapp.workers.urls")),
     path("help/", include("webapp.help.urls")),
     path("admin/", admin.site.urls),
 ]
