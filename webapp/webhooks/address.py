@@ -2,6 +2,7 @@
 
 import ipaddress
 import queue
+import re
 import socket
 from threading import Thread
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _NEVER = [
         "192.0.0.192/32", "0.0.0.0/8", "::/128", "224.0.0.0/4", "ff00::/8", "240.0.0.0/4",
     )
 ]  # fmt: skip
+_HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
+"""A name (made ASCII), or an IPv6 address."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -60,14 +63,18 @@ def look_up(host: str) -> list[str]:
 
 
 def _parsed(url: str) -> httpx.URL:
+    not_an_address = Refused("This is not a web address. Give one as https://example.com/path.")
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise Refused("This is not a web address. Give one as https://example.com/path.") from error
+        raise not_an_address from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Refused("The address must begin with https:// or http:// and name a host.")
     if parsed.userinfo:
         raise Refused("Leave user name and password out of the address; check the signature instead.")
+    port = 443 if parsed.port is None else parsed.port
+    if not _HOST.fullmatch(parsed.raw_host) or not 0 < port < 65_536:
+        raise not_an_address
     return parsed
 
 

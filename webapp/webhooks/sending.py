@@ -72,7 +72,8 @@ def _verdict(status: int) -> Answer:
 
 
 def _reason(error: BaseException) -> str:
-    cause = error.__cause__ or error
+    """httpcore keeps the system's error as the argument of its own."""
+    cause = next((each for each in error.args if isinstance(each, OSError)), error)
     if isinstance(cause, SSLCertVerificationError):
         return f"the certificate is not to be trusted ({cause.verify_message})"
     return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or "it was cut off"
