@@ -88,8 +88,7 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(*statuses: int, way: str = "plain") -> Iterator[Receiver]:
-    receiver = Receiver(*statuses, way=way)
+def receiving(receiver: Receiver) -> Iterator[Receiver]:
     thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.webhooks.receiver import receiving
+from tests.webhooks.receiver import Receiver, receiving
 from webapp.webhooks import address, sending
 from webapp.webhooks.sending import MAX_ANSWER, post
 
@@ -20,7 +20,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_any_2xx_is_success(status: int) -> None:
-    with receiving(status) as receiver:
+    with receiving(Receiver(status)) as receiver:
         assert post(receiver.url, b"{}", {"Graftwork-Topic": "x"}) == (status, "")
     [delivery] = receiver.deliveries
     assert (delivery.path, delivery.body) == ("/hook?from=graftwork", b"{}")
@@ -29,13 +29,13 @@ def test_any_2xx_is_success(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 410, 500, 503])
 def test_another_status_is_a_failure_that_names_it(status: int) -> None:
-    with receiving(status) as receiver:
+    with receiving(Receiver(status)) as receiver:
         assert post(receiver.url, b"{}", {}) == (status, f"It answered {status}.")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
-    with receiving(status) as receiver:
+    with receiving(Receiver(status)) as receiver:
         answer = post(receiver.url, b"{}", {})
     assert answer.status == status
     assert "Redirects are not followed" in answer.error
@@ -52,7 +52,7 @@ def test_where_nobody_listens_it_says_so() -> None:
 @pytest.mark.parametrize("way", ["silent", "drip"])
 def test_a_slow_receiver_is_left_at_the_deadline(way: str, short: None) -> None:
     began = time.monotonic()
-    with receiving(200, way=way) as receiver:
+    with receiving(Receiver(200, way=way)) as receiver:
         assert post(receiver.url, b"{}", {}) == (None, "No answer within 1 seconds.")
         assert time.monotonic() - began < 15
     assert len(receiver.deliveries) == 1
@@ -60,13 +60,13 @@ def test_a_slow_receiver_is_left_at_the_deadline(way: str, short: None) -> None:
 
 def test_a_body_that_drips_after_a_2xx_ends_at_the_deadline_and_counts_as_taken(short: None) -> None:
     began = time.monotonic()
-    with receiving(200, way="dripping_body") as receiver:
+    with receiving(Receiver(200, way="dripping_body")) as receiver:
         assert post(receiver.url, b"{}", {}) == (200, "")
     assert time.monotonic() - began < 15
 
 
 def test_of_a_huge_body_only_the_beginning_is_read() -> None:
-    with receiving(200, way="huge") as receiver:
+    with receiving(Receiver(200, way="huge")) as receiver:
         assert post(receiver.url, b"{}", {}) == (200, "")
         time.sleep(0.5)
         sent = receiver.num_bytes_sent
@@ -77,7 +77,7 @@ def test_of_a_huge_body_only_the_beginning_is_read() -> None:
 
 
 def test_what_is_not_http_is_told_so() -> None:
-    with receiving(way="gibberish") as receiver:
+    with receiving(Receiver(way="gibberish")) as receiver:
         assert post(receiver.url, b"{}", {}) == (None, "The answer was not HTTP.")
 
 
@@ -85,7 +85,7 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch: pytest.
     """A name that leads elsewhere at the second look (rebinding) finds no second look."""
     answers = [["127.0.0.1"], ["169.254.169.254"]]
     monkeypatch.setattr(address, "look_up", lambda host: answers.pop(0))
-    with receiving(200) as receiver:
+    with receiving(Receiver(200)) as receiver:
         assert post(f"http://receiver.example:{receiver.port}/", b"{}", {}) == (200, "")
     assert receiver.deliveries[0].headers["Host"] == f"receiver.example:{receiver.port}"
     assert answers == [["169.254.169.254"]]
@@ -93,7 +93,7 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch: pytest.
 
 def test_a_dead_first_address_leaves_time_for_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address, "look_up", lambda host: ["127.0.0.2", "127.0.0.1"])
-    with receiving(200) as receiver:
+    with receiving(Receiver(200)) as receiver:
         assert post(f"http://receiver.example:{receiver.port}/", b"{}", {}) == (200, "")
 
 
@@ -105,7 +105,7 @@ def test_a_name_that_turned_private_is_refused_at_sending(monkeypatch: pytest.Mo
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    with receiving(200) as receiver, receiving(200) as proxy:
+    with receiving(Receiver(200)) as receiver, receiving(Receiver(200)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         assert post(receiver.url, b"{}", {}) == (200, "")
