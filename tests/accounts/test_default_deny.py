@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.converters import UUIDConverter
 
-OPEN = {"login", "logout", "welcome", "admin:login", "admin:logout"}
+OPEN = {"login", "logout", "welcome", "worker-join", "admin:login", "admin:logout"}
 
 
 def pages(patterns: list[URLPattern | URLResolver], prefix: str = "/", space: str = "") -> Iterator[tuple[str, str]]:

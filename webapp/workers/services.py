@@ -141,10 +141,11 @@ def worker_retire(worker_id: UUID) -> bool:
 
 @transaction.atomic
 def worker_set(worker_id: UUID, *, labels: Iterable[str], slots: int) -> Worker:
-    """Raises Refused."""
+    """0 slots leave the number open for a worker that has not started yet. Raises Refused."""
     worker = Worker.objects.select_for_update().get(id=worker_id)
     worker.labels = labels_read(labels)
-    worker.slots = slots_check(slots, worker.devices, worker.num_cores)
+    if slots or worker.slots:
+        worker.slots = slots_check(slots, worker.devices, worker.num_cores)
     worker.save(update_fields=["labels", "slots"])
     return worker
 
