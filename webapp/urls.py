@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("webapp.home.urls")),
     path("", include("webapp.jobs.urls")),
     path("", include("webapp.accounts.urls")),
+    path("account/webhooks/", include("webapp.webhooks.urls")),
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.base_models.urls")),
     path("adapters/", include("webapp.adapters.urls")),
