@@ -8,12 +8,16 @@ import pyarrow.parquet as pq
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
+from webapp.clock import database_now
 from webapp.contract.base_models import STARTERS
+from webapp.contract.devices import Device
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
+from webapp.contract.version import graftwork_version
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_create
+from webapp.workers.models import Worker
+from webapp.jobs.accept import job_create
 
 SMOLLM2 = "smollm2-135m-instruct"
 MINILM = "minilm-l6"
@@ -52,6 +56,15 @@ def make_version(owner: User, *, num_rows: int = 60, labels: tuple[str, ...] = (
 def make_recipe(model_id: str = SMOLLM2, *, task: str = "generate", method: str = "lora", **knobs: Any) -> Recipe:
     auto = auto_knobs(method, task, STARTERS[model_id].shape, 100)  # type: ignore[arg-type]
     return Recipe(task=task, base_model=model_id, method=method, knobs={**auto, **knobs})  # type: ignore[arg-type]
+
+
+def make_worker(name: str = "one", **fields: Any) -> Worker:
+    """Online, with a processor and 16 GB."""
+    device = Device(kind="cpu", name="A processor", memory_bytes=16_000_000_000, cores=8)
+    now = database_now()
+    seen = {"host": "here", "version": graftwork_version(), "devices_json": [device.model_dump()], "num_cores": 8}
+    fields = {**seen, "started_at": now, "heartbeat_at": now, **fields}
+    return Worker.objects.update_or_create(name=name, defaults=fields)[0]
 
 
 def make_job(owner: User, **fields: Any) -> Job:

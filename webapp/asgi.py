@@ -9,5 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django_application = get_asgi_application()
 
 from webapp.datasets.upload_limit import BodyLimit  # noqa: E402  # needs the settings
+from webapp.lifespan import WithUpkeep  # noqa: E402
 
-application = BodyLimit(django_application)
+application = WithUpkeep(BodyLimit(django_application))

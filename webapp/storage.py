@@ -73,6 +73,11 @@ def installation_id() -> str:
     return path.read_text()
 
 
+def run_dir() -> Path:
+    """Locks and sockets of what runs just now."""
+    return _data_dir() / "run"
+
+
 def folder_delete(path: Path) -> None:
     """Remove a folder or file of ours; nothing happens if it is gone already."""
     assert _data_dir() in path.parents
@@ -84,9 +89,14 @@ def folder_delete(path: Path) -> None:
 
 def file_settle(part: Path, path: Path) -> None:
     """Give a wholly written file its name; after a power cut it is there as a whole or not at all."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    file, folder = os.open(part, os.O_RDONLY), os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(file)
+        part.replace(path)
+        os.fsync(folder)
+    finally:
+        os.close(file)
+        os.close(folder)
 
 
 def _data_dir() -> Path:

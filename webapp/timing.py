@@ -19,6 +19,8 @@ class Timing:
     """How often the reconciler looks."""
     poll: float = 15.0
     """How often a worker looks for work by itself, in case a wake-up was lost."""
+    checkpoint: float = 30.0
+    """How often a training child writes a checkpoint."""
     stop_grace: float = 30.0
     """A child that was asked to stop is killed after this long."""
     stall: float = 1800.0

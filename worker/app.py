@@ -1,35 +1,85 @@
-"""`celery -A worker.app worker`: boots Django, then hangs our tasks on the Celery app. The only place that boots."""
+"""`celery -A worker.app worker`: boots Django, hangs our task on the Celery app, and runs the slots beside it.
 
+Celery brings the wake-ups and the signals of the process's life; everything else works without the broker.
+"""
+
+import logging
 import os
-import threading
+import signal
+import sys
 from typing import Any
 
 import django
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
-from webapp.celery import app, wake_workers  # noqa: E402
-from worker import tasks  # noqa: E402
+from webapp.celery import app  # noqa: E402
+from webapp.jobs.attempts import worker_jobs_release  # noqa: E402
+from webapp.upkeep.threads import Upkeep  # noqa: E402
+from webapp.workers.models import Intent, Worker  # noqa: E402
+from webapp.workers.rules import Refused  # noqa: E402
+from worker.identity import identify  # noqa: E402
+from worker.presence import Presence  # noqa: E402
+from worker.slots import Slots  # noqa: E402
+from worker.tasks import BELL  # noqa: E402
 
 __all__ = ["app"]
 
-LOOK_AGAIN_SECONDS = 15
+EXIT_REFUSED = 78
+"""EX_CONFIG of sysexits.h: starting again changes nothing until somebody changes something."""
+
+log = logging.getLogger(__name__)
 
 
-@worker_ready.connect
-def _look_for_work(**_: Any) -> None:
-    """Wake ourselves now and again: for jobs from before our start, lost wake-ups, and workers that vanished."""
-    threading.Thread(target=_wake_now_and_again, daemon=True).start()
+class _Process:
+    """What runs in this worker process beside Celery."""
+
+    slots: Slots | None = None
+    presence: Presence | None = None
+    upkeep: Upkeep | None = None
+
+
+@celeryd_after_setup.connect
+def _start(**_: Any) -> None:
+    """Before Celery looks for its broker, which may be away for hours."""
+    try:
+        worker = identify()
+    except Refused as error:
+        log.error("%s", error)
+        sys.exit(EXIT_REFUSED)
+    log.info("worker %s with %s slots", worker.name, worker.slots)
+    worker_jobs_release(worker)
+    _Process.slots = Slots(worker)
+    BELL.append(_Process.slots.ring)
+    _Process.presence = Presence(worker.id, _follow)
+    _Process.presence.start()
+    _Process.upkeep = Upkeep()
+    _Process.upkeep.start()
+
+
+def _follow(worker: Worker) -> None:
+    assert _Process.slots is not None
+    _Process.slots.follow(worker)
+    if worker.intent == Intent.RETIRED and not _Process.slots.is_leaving.is_set():
+        log.warning("this worker was retired; it hands back what it runs and ends")
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_shutting_down.connect
-def _stop_training(**_: Any) -> None:
-    tasks.SHUTTING_DOWN.set()
+def _leave(**_: Any) -> None:
+    if _Process.slots is not None:
+        _Process.slots.leave()
 
 
-def _wake_now_and_again() -> None:
-    while not tasks.SHUTTING_DOWN.is_set():
-        wake_workers()
-        tasks.SHUTTING_DOWN.wait(LOOK_AGAIN_SECONDS)
+@worker_shutdown.connect
+def _end(**_: Any) -> None:
+    """Celery has let go of the broker; now the jobs' last words, then ours."""
+    if _Process.slots is not None:
+        _Process.slots.leave()
+        _Process.slots.join()
+    if _Process.upkeep is not None:
+        _Process.upkeep.stop()
+    if _Process.presence is not None:
+        _Process.presence.stop()

@@ -1,10 +1,14 @@
-"""Lays out what the engine is run on: an attempt's own folder with everything the job needs."""
+"""Lays out what the engine is run on: an attempt's own folder with everything the job needs, and the
+checkpoint it goes on from, if an earlier attempt left one that verifies."""
 
 import os
 from pathlib import Path
 
+from django.conf import settings
+
 from webapp import storage
-from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS, Facts
+from webapp.contract.job_dir import BASE_MODEL, FACTS, OPTIONS, RECIPE, ROWS, Facts, Options
+from webapp.jobs.checkpoints import checkpoint_link, checkpoint_to_resume
 from webapp.jobs.models import Job
 
 
@@ -14,6 +18,10 @@ def job_dir_lay_out(job: Job) -> Path:
     folder.mkdir(parents=True)
     (folder / RECIPE).write_text(job.recipe.model_dump_json(indent=2))
     (folder / FACTS).write_text(_facts(job).model_dump_json(indent=2))
+    options = Options(checkpoint_seconds=settings.TIMING.checkpoint, micro_batch_divisor=job.micro_batch_divisor)
+    (folder / OPTIONS).write_text(options.model_dump_json(indent=2))
+    if (checkpoint := checkpoint_to_resume(job)) is not None:
+        checkpoint_link(checkpoint, folder)
     os.link(storage.job_rows_path(job.id), folder / ROWS)
     (folder / BASE_MODEL).symlink_to(job.base_model.path)
     return folder

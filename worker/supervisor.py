@@ -1,7 +1,8 @@
 """Starts a training child, watches it, stops it. Knows processes and event lines; knows no database and no queue.
 
-The child runs in its own session. Its standard input is the leash: a line `S` asks it to stop, end of file tells it
-that the supervisor is gone, upon which it kills its own process group. So nothing outlives a killed worker.
+The child runs in its own session. Its standard input is the leash: a letter asks something of it, end of file tells
+it that the supervisor is gone, upon which it kills its own process group. So nothing outlives a killed worker. The
+slot's lock is handed on to it: whoever wants the slot next waits until the child, too, is gone.
 """
 
 import contextlib
@@ -10,51 +11,69 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from webapp.contract.events import Event, read_events
 from webapp.contract.job_dir import EVENTS, LOG
+from worker.memory_kills import memory_kills
 
-Order = Literal["go_on", "stop", "kill"]
+Order = Literal["go_on", "keep", "stop", "cancel", "kill"]
+"""Each outweighs those before it; what was ordered stays ordered. A stopped child saves a checkpoint, a cancelled
+one does not, one that keeps ends training early and goes on to measure and save."""
 Tick = Callable[[list[Event]], Order]
 """Called about once a second with the new events, maybe none; says what shall happen to the child."""
 
-TICK_SECONDS = 1.0
-STOP_GRACE_SECONDS = 8.0
-"""A child that was asked to stop and has not after this long is killed."""
+_WEIGHT: dict[Order, int] = {"go_on": 0, "keep": 1, "stop": 2, "cancel": 3, "kill": 4}
+_LETTER: dict[Order, bytes] = {"keep": b"K", "stop": b"S", "cancel": b"C"}
 
+TICK_SECONDS = 0.5
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
 _ENGINE_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_")
+_ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_", "GRAFTWORK_STUB_")
 _INDEX_PREFIXES = ("PIP_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "http_", "https_", "no_proxy", "XDG_")
 
 
+@dataclass(frozen=True)
+class Leash:
+    """How a child is held. Seconds; `lock` is an open descriptor it inherits, `more` are variables of its slot."""
+
+    stop_grace: float = 30.0
+    stall: float = 1800.0
+    lock: int | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
 class Outcome(NamedTuple):
-    """How a child ended. `exit_code` is negative for the signal that killed it."""
+    """How a child ended. `exit_code` is negative for the signal that killed it; `why_killed` is empty unless the
+    supervisor did; `out_of_memory` is the kernel's word."""
 
     exit_code: int
     last_order: Order
+    why_killed: Literal["", "ordered", "deaf", "stalled"] = ""
+    out_of_memory: bool = False
 
 
-def run_engine(job_dir: Path, tick: Tick) -> Outcome:
+def run_engine(job_dir: Path, tick: Tick, leash: Leash, *, module: str) -> Outcome:
     """Train: `python -m worker.engine`. The child sees no secret and no address of ours."""
-    return _run(_command("worker.engine", str(job_dir)), job_dir, _environment(), tick)
+    return _run(_command(module, str(job_dir)), job_dir, _environment(leash.more), tick, leash)
 
 
-def run_base_model_fetch(model_id: str, destination: Path, job_dir: Path, tick: Tick) -> Outcome:
+def run_base_model_fetch(model_id: str, destination: Path, job_dir: Path, tick: Tick, leash: Leash) -> Outcome:
     """Fetch and convert a starter model. The child may read the package index's settings."""
     command = _command("worker.base_models", model_id, str(destination), "--events", str(job_dir / EVENTS))
-    return _run(command, job_dir, _environment(_INDEX_PREFIXES), tick)
+    return _run(command, job_dir, _environment(leash.more, _INDEX_PREFIXES), tick, leash)
 
 
 def _command(module: str, *words: str) -> list[str]:
     return [sys.executable, "-m", module, *words, "--supervised"]
 
 
-def _run(command: list[str], job_dir: Path, environment: Mapping[str, str], tick: Tick) -> Outcome:
+def _run(command: Sequence[str], job_dir: Path, environment: Mapping[str, str], tick: Tick, leash: Leash) -> Outcome:
     offset = (job_dir / EVENTS).stat().st_size if (job_dir / EVENTS).exists() else 0
+    kills_before = memory_kills()
     with (job_dir / LOG).open("ab") as log:
         child = subprocess.Popen(
             command,
@@ -64,39 +83,67 @@ def _run(command: list[str], job_dir: Path, environment: Mapping[str, str], tick
             cwd=_PROJECT_DIR,
             env=environment,
             start_new_session=True,
+            pass_fds=() if leash.lock is None else (leash.lock,),
         )
+    _offer_to_the_kernel(child.pid)
     try:
-        return _watch(child, job_dir / EVENTS, offset, tick)
+        outcome = _Watch(child, job_dir / EVENTS, offset, leash).until_it_ends(tick)
     finally:
         _kill(child)
+    was_killed = outcome.exit_code == -signal.SIGKILL and not outcome.why_killed
+    return outcome._replace(out_of_memory=was_killed and memory_kills() > kills_before)
 
 
-def _watch(child: subprocess.Popen[bytes], events_path: Path, offset: int, tick: Tick) -> Outcome:
-    asked_at: float | None = None
-    order: Order = "go_on"
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(TICK_SECONDS)
-        # Whether it has ended is asked before its events are read, so that its last words are never missed.
-        has_ended = child.poll() is not None
-        events, offset = read_events(events_path, offset)
-        new_order = tick(events)
-        if has_ended:
-            assert child.returncode is not None
-            return Outcome(child.returncode, order)
-        order = new_order if order == "go_on" else order
-        if order == "stop" and asked_at is None:
-            asked_at = time.monotonic()
-            _ask_to_stop(child)
-        if order == "kill" or (asked_at is not None and time.monotonic() - asked_at > STOP_GRACE_SECONDS):
-            _kill(child)
+class _Watch:
+    """One child from its start to its end."""
 
+    def __init__(self, child: subprocess.Popen[bytes], events_path: Path, offset: int, leash: Leash) -> None:
+        self.child, self.events_path, self.offset, self.leash = child, events_path, offset, leash
+        self.order: Order = "go_on"
+        self.asked_at: float | None = None
+        self.heard_at = time.monotonic()
+        self.why_killed: Literal["", "ordered", "deaf", "stalled"] = ""
 
-def _ask_to_stop(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(b"S\n")
-        child.stdin.flush()
+    def until_it_ends(self, tick: Tick) -> Outcome:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(TICK_SECONDS)
+            # Whether it has ended is asked before its events are read, so that its last words are never missed.
+            code = self.child.poll()
+            events, self.offset = read_events(self.events_path, self.offset)
+            if events:
+                self.heard_at = time.monotonic()
+            order = tick(events)
+            if code is not None:
+                return Outcome(code, self.order, self.why_killed)
+            self._obey(order)
+            self._end_if_due()
+
+    def _obey(self, order: Order) -> None:
+        if _WEIGHT[order] <= _WEIGHT[self.order]:
+            return
+        self.order = order
+        if order == "kill":
+            self._end("ordered")
+            return
+        # One that keeps has its rows to measure yet; only to stop there is a time.
+        if order != "keep" and self.asked_at is None:
+            self.asked_at = time.monotonic()
+        assert self.child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.write(_LETTER[order] + b"\n")
+            self.child.stdin.flush()
+
+    def _end_if_due(self) -> None:
+        now = time.monotonic()
+        if self.asked_at is not None and now - self.asked_at > self.leash.stop_grace:
+            self._end("deaf")
+        elif now - self.heard_at > self.leash.stall:
+            self._end("stalled")
+
+    def _end(self, why: Literal["ordered", "deaf", "stalled"]) -> None:
+        self.why_killed = self.why_killed or why
+        _kill(self.child)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -109,7 +156,14 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
             child.stdin.close()
 
 
-def _environment(more_prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+def _offer_to_the_kernel(pid: int) -> None:
+    """When memory runs out the kernel shall take the child, not the worker that looks after it. Linux only."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("500")
+
+
+def _environment(slot: Mapping[str, str], more_prefixes: tuple[str, ...] = ()) -> dict[str, str]:
     """An allow-list: what is not named here, the child does not see."""
     prefixes = _ENGINE_PREFIXES + more_prefixes
-    return {name: value for name, value in os.environ.items() if name in _ENGINE_VARIABLES or name.startswith(prefixes)}
+    seen = {name: value for name, value in os.environ.items() if name in _ENGINE_VARIABLES or name.startswith(prefixes)}
+    return {**seen, **slot}

@@ -41,7 +41,7 @@ def make_adapter(owner: User, **job_fields: Any) -> AdapterVersion:
     Job.objects.filter(id=job.id).update(**fields)
     job.refresh_from_db()
     _write(job.attempt_dir)
-    return adapter_store(job)
+    return adapter_store(job, job.attempt_dir)
 
 
 def make_many(owner: User, how_many: int) -> None:

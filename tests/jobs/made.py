@@ -3,13 +3,13 @@
 from typing import Any
 
 from tests.adapters.made import make_verdict
-from tests.factories import make_job, make_starter
+from tests.factories import make_job, make_starter, make_worker
 from webapp.accounts.models import User
 from webapp.contract.events import Evaluated, PhaseMoved, Started, Stepped
 from webapp.contract.verdict import Sample, Verdict
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.attempts import Ending, job_claim, job_fail, job_finalize, job_record, job_succeed
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_claim, job_fail, job_finalize, job_record, job_succeed
 
 STARTED = Started(
     trainable_params=2_442_240, total_params=136_957_248, num_train_rows=42, num_validation_rows=6, num_test_rows=12,
@@ -42,10 +42,16 @@ def evaluated(step: int) -> Evaluated:
     return Evaluated(step=step, epoch=1, loss=0.5, is_best=True)
 
 
+def claim(name: str = "one") -> Job:
+    """The next job, in the hands of a worker of this name."""
+    job = job_claim(make_worker(name))
+    assert job
+    return job
+
+
 def make_running(owner: User, steps: int = 3) -> Job:
     make_job(owner)
-    job = job_claim()
-    assert job
+    job = claim()
     job_record(job, [PhaseMoved(phase="loading", sentence="Loading the base model.")])
     job_record(job, [STARTED])
     for step in range(1, steps + 1):
@@ -60,14 +66,16 @@ def make_failed(owner: User, code: str, message: str = "It broke.", evidence: st
         recipe = {**job.recipe_json, "knobs": {**job.recipe_json["knobs"], **recipe_knobs}}
         Job.objects.filter(id=job.id).update(recipe_json=recipe)
         job.refresh_from_db()
-    assert job_fail(job, code=code, message=message, evidence=evidence)
+    assert job_fail(job, Ending(code, message, evidence))  # type: ignore[arg-type]
     return job
 
 
 def make_succeeded(owner: User, verdict: Verdict | None = None) -> Job:
     job = make_running(owner)
     assert job_finalize(job)
-    assert job_succeed(job, verdict or verdict_with(samples=[sample(2), sample(3, tuned="no", tuned_score=0.0)]))
+    assert job_succeed(
+        job, verdict or verdict_with(samples=[sample(2), sample(3, tuned="no", tuned_score=0.0)]), also=lambda: None
+    )
     return job
 
 

@@ -13,9 +13,10 @@ from tests.jobs.made import make_failed, make_running, make_succeeded, sample, v
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.contract.job_dir import LOG
+from webapp.jobs.attempts import job_finalize, job_hand_back, job_record
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import Job, State
-from webapp.jobs.services import job_cancel, job_finalize, job_record, job_stopped
+from webapp.jobs.services import job_cancel
 
 JSON = {"HTTP_ACCEPT": "application/json"}
 
@@ -35,20 +36,20 @@ def test_a_waiting_job_says_why_it_waits(alice: User, bob: User, alice_client: C
     make_running(bob)
     second = make_job(alice)
     third = make_job(alice)
-    assert "1 job is running. This one is next" in page(alice_client, second)
-    assert "1 older job goes before this one" in page(alice_client, third)
+    assert "1 job is running and this one is next. Expected to start in about 1 min 15 s." in page(alice_client, second)
+    assert "1 job goes before this one" in page(alice_client, third)
     assert "Cancel" in page(alice_client, third)
 
 
 def test_a_lone_waiting_job_tells_of_missing_workers(alice: User, alice_client: Client) -> None:
-    assert "no worker is running" in page(alice_client, make_job(alice))
+    assert "Waiting for a worker: none is running" in page(alice_client, make_job(alice))
 
 
 def test_a_running_job_shows_progress_figures_and_timeline(alice: User, alice_client: Client) -> None:
     html = page(alice_client, make_running(alice))
     for words in (
         "Training: step 3 of 9.", 'value="33.3"', "3 of 9 steps", "about 1 min 15 s left", "561", "1.9 GB", "bf16",
-        "1.00e-03", "Loading the base model.", "Starting. A worker took the job.", "42 rows to train on",
+        "1.00e-03", "Loading the base model.", "Starting. one took the job.", "42 rows to train on",
         "Held-out loss 0.5000 after step 3, the best so far.",
     ):  # fmt: skip
         assert words in html
@@ -210,8 +211,8 @@ def test_a_running_job_may_be_asked_twice(alice: User, alice_client: Client) -> 
     html = alice_client.post(url, follow=True).content.decode()
     assert "The worker is asked to stop" in html
     assert "Stopping, as you asked." in html and "Cancelling" in html
-    assert job_record(job, []).cancel_requested
-    job_stopped(job, reason="")
+    assert job_record(job, []).asked == "cancel"
+    job_hand_back(job, reason="")
     assert Job.objects.get().state == State.CANCELLED
 
 

@@ -21,8 +21,9 @@ from tests.factories import make_job
 from tests.jobs.made import evaluated, make_failed, make_running, make_succeeded, stepped
 from webapp.accounts.models import User
 from webapp.jobs import views_live
+from webapp.jobs.attempts import Ending, job_fail, job_record
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_cancel, job_fail, job_record
+from webapp.jobs.services import job_cancel
 
 
 def live(client: Client, job: Job, **query: Any) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def test_events_arrive_while_they_happen_and_the_stream_ends_with_the_job(server
         seq, told = stream.next()
         assert (seq, told["live"]["step"]) == (10, 4)
         assert [event["kind"] for event in told["events"]] == ["stepped"]
-        job_fail(job, code="data", message="Line 3.")
+        job_fail(job, Ending("data", "Line 3."))
         _seq, told = stream.next()
         assert told["is_over"] and told["events"][-1]["text"] == "Failed. Line 3."
         with pytest.raises(EOFError):
@@ -180,7 +181,7 @@ def test_a_change_without_an_event_is_told_too(server: str, alice: User) -> None
         seq, _told = stream.next()
         job_cancel(Job.objects.get())
         assert stream.next()[0] == seq
-        assert Job.objects.get().cancel_requested_at
+        assert Job.objects.get().asked == "cancel"
 
 
 def test_a_quiet_stream_sends_heartbeats(server: str, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

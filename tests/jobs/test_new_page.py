@@ -13,8 +13,8 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
+from webapp.jobs.accept import job_create
 from webapp.jobs.models import Job, State
-from webapp.jobs.services import job_create
 
 URL = "/jobs/new"
 JSON = {"HTTP_ACCEPT": "application/json"}

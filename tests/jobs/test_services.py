@@ -1,121 +1,30 @@
-"""What a job can undergo, on a real database."""
+"""What a person can do with a job, on a real database."""
 
-from datetime import timedelta
-from pathlib import Path
-
-import pyarrow.parquet as pq
 import pytest
-from django.utils import timezone
-from pytest_django import Settings
 
-from tests.factories import MINILM, make_job, make_recipe, make_starter, make_user, make_version
+from tests.factories import make_job, make_user
+from tests.jobs.made import claim
 from webapp import storage
-from webapp.contract.events import Evaluated, PhaseMoved, Started, Stepped
-from webapp.jobs.models import Job, State
+from webapp.jobs.attempts import job_finalize, job_hand_back
+from webapp.jobs.models import Asked, Job, Priority, State
+from webapp.jobs.queue import queue_now
 from webapp.jobs.services import (
     AlreadyOver,
-    CannotTrain,
+    NoSuchCheckpoint,
     job_cancel,
-    job_claim,
-    job_create,
     job_delete,
-    job_fail,
-    job_record,
-    job_stopped,
-    jobs_rescue_lost,
+    job_keep,
+    job_move_in_queue,
+    job_pause,
+    job_priority_set,
+    job_resume,
 )
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def data_dir(tmp_path: Path, settings: Settings) -> Path:
-    settings.DATA_DIR = tmp_path
-    return tmp_path
-
-
-def stepped(step: int) -> Stepped:
-    return Stepped(
-        step=step, total_steps=9, epoch=1, loss=1 / step, learning_rate=1e-3, tokens=step, tokens_per_second=5
-    )
-
-
-STARTED = Started(
-    trainable_params=1, total_params=100, num_train_rows=42, num_validation_rows=6, num_test_rows=12,
-    total_steps=9, device="cpu", precision="fp32",
-)  # fmt: skip
-
-
 def history(job: Job) -> list[str]:
     return [event.data["to"] for event in job.events.filter(kind="moved")]
-
-
-def test_an_accepted_job_waits_with_its_rows_split() -> None:
-    job = make_job(make_user())
-    assert job.state == State.QUEUED
-    assert job.split == {"train": 42, "validation": 6, "test": 12}
-    sides = pq.read_table(storage.job_rows_path(job.id)).column("split").to_pylist()
-    assert {side: sides.count(side) for side in job.split} == job.split
-
-
-def test_too_few_rows_leave_nothing_behind(data_dir: Path) -> None:
-    alice = make_user()
-    with pytest.raises(CannotTrain, match="Add 8 more"):
-        job_create(
-            alice,
-            name="x",
-            dataset_version=make_version(alice, num_rows=12),
-            base_model=make_starter(),
-            recipe=make_recipe(),
-        )
-    assert not Job.objects.exists()
-    assert not any((data_dir / "jobs").glob("*"))
-
-
-def test_what_no_engine_could_do_is_refused() -> None:
-    alice = make_user()
-    recipe = make_recipe(MINILM, task="classify")
-    with pytest.raises(CannotTrain, match="does not hold labels"):
-        job_create(alice, name="x", dataset_version=make_version(alice), base_model=make_starter(MINILM), recipe=recipe)
-
-
-def test_one_worker_gets_the_oldest_job() -> None:
-    alice = make_user()
-    first, second = make_job(alice), make_job(alice)
-    taken = [job_claim(), job_claim(), job_claim()]
-    assert [job and job.id for job in taken] == [first.id, second.id, None]
-
-
-def test_a_stale_view_of_a_job_cannot_move_it() -> None:
-    job = make_job(make_user())
-    stale = Job.objects.get(id=job.id)
-    assert job_claim()
-    assert not job_fail(stale, code="x", message="x")
-    assert Job.objects.get().state == State.STARTING
-
-
-def test_events_become_figures_and_history() -> None:
-    make_job(make_user())
-    job = job_claim()
-    assert job
-    job_record(job, [PhaseMoved(phase="loading", sentence="Loading.")])
-    assert job.state == State.RUNNING
-    job_record(job, [STARTED, stepped(1), stepped(2), stepped(3), Evaluated(step=3, epoch=1, loss=0.5)])
-    kinds = [event.kind for event in job.events.all()]
-    assert kinds == ["moved", "moved", "phase_moved", "moved", "started", "stepped", "evaluated"]
-    assert job.live["step"] == 3
-    assert job.live["held_out_loss"] == 0.5
-
-
-def test_progress_within_a_phase_is_not_history() -> None:
-    make_job(make_user())
-    job = job_claim()
-    assert job
-    for done in range(5):
-        job_record(job, [PhaseMoved(phase="preparing", sentence="Fetching.", done=done, total=5)])
-    assert job.events.filter(kind="phase_moved").count() == 1
-    assert job.live["done"] == 4
-    assert job.state == State.STARTING
 
 
 def test_a_waiting_job_is_cancelled_at_once() -> None:
@@ -126,46 +35,81 @@ def test_a_waiting_job_is_cancelled_at_once() -> None:
         job_cancel(job)
 
 
-def test_a_running_job_is_asked_and_then_cancelled() -> None:
+def test_a_waiting_job_is_paused_at_once_and_resumed() -> None:
+    job = make_job(make_user())
+    job_pause(job)
+    assert queue_now() == []
+    job_resume(job)
+    assert [waiting.id for waiting in queue_now()] == [job.id]
+    assert history(job) == ["queued", "paused", "queued"]
+
+
+def test_a_paused_job_can_be_cancelled() -> None:
+    job = make_job(make_user())
+    job_pause(job)
+    job_cancel(job)
+    assert job.state == State.CANCELLED
+
+
+def test_a_running_job_is_paused_by_its_worker() -> None:
     make_job(make_user())
-    job = job_claim()
-    assert job
-    job_cancel(Job.objects.get())
-    assert job_record(job, []) == (True, True)
-    job_stopped(job, reason="")
-    assert history(job) == ["queued", "starting", "cancelled"]
+    job = claim()
+    job_pause(Job.objects.get())
+    job_hand_back(job, reason="")
+    assert job.state == State.PAUSED
+    assert job.asked == Asked.NOTHING
+    assert job.worker is None
 
 
-def test_a_job_goes_back_to_the_queue_when_its_worker_is_shut_down() -> None:
+def test_a_cancel_stands_whatever_is_asked_after_it() -> None:
     make_job(make_user())
-    job = job_claim()
-    assert job
-    job_stopped(job, reason="Shut down.")
-    again = job_claim()
-    assert again
-    assert again.attempt == 2
+    job = claim()
+    job_cancel(job)
+    for verb in (job_pause, job_keep):
+        with pytest.raises(AlreadyOver):
+            verb(job)
+    assert Job.objects.get().asked == Asked.CANCEL
 
 
-def test_a_zombie_can_write_nothing() -> None:
+def test_a_job_that_is_being_saved_is_no_longer_stopped() -> None:
     make_job(make_user())
-    zombie = job_claim()
-    assert zombie
-    job_stopped(Job.objects.get(), reason="")
-    assert job_claim()
-    assert job_record(zombie, [stepped(5)]) == (False, False)
-    assert not Job.objects.get().events.filter(kind="stepped").exists()
+    job = claim()
+    assert job_finalize(job)
+    for verb in (job_cancel, job_pause, job_keep):
+        with pytest.raises(AlreadyOver):
+            verb(job)
 
 
-def test_a_silent_workers_job_is_rescued_three_times() -> None:
+def test_a_checkpoint_that_is_not_there_is_refused_by_name() -> None:
+    job = make_job(make_user())
+    job_pause(job)
+    with pytest.raises(NoSuchCheckpoint, match="There are: none"):
+        job_resume(job, checkpoint="1/step-00000009")
+    assert Job.objects.get().state == State.PAUSED
+
+
+def test_a_person_orders_the_own_queue_without_passing_others() -> None:
+    alice, bob = make_user(), make_user("bob")
+    jobs = [make_job(owner) for owner in (alice, bob, alice, alice)]
+    assert [job.id for job in jobs] == [jobs[0].id, jobs[1].id, jobs[2].id, jobs[3].id]
+    job_move_in_queue(jobs[3], "front")
+    order = [jobs.index(next(job for job in jobs if job.id == waiting.id)) for waiting in queue_now()]
+    assert order == [3, 1, 0, 2]
+    job_move_in_queue(jobs[3], "down")
+    job_move_in_queue(jobs[3], "down")
+    job_move_in_queue(jobs[3], "down")
+    job_move_in_queue(jobs[2], "up")
+    order = [jobs.index(next(job for job in jobs if job.id == waiting.id)) for waiting in queue_now()]
+    assert order == [2, 1, 0, 3]
+
+
+def test_a_job_that_runs_has_no_place_in_the_queue() -> None:
     make_job(make_user())
-    for _attempt in range(3):
-        assert job_claim()
-        assert jobs_rescue_lost(timezone.now()) == 0
-        assert jobs_rescue_lost(timezone.now() + timedelta(seconds=61)) == 1
-    job = Job.objects.get()
-    assert job.state == State.FAILED
-    assert job.error is not None
-    assert "vanished 3 times" in job.error["message"]
+    job = claim()
+    with pytest.raises(AlreadyOver):
+        job_move_in_queue(job, "up")
+    with pytest.raises(AlreadyOver):
+        job_priority_set(job, Priority.HIGH)
 
 
 def test_a_deleted_job_leaves_no_files() -> None:

@@ -1,20 +1,24 @@
 """Keeping what a job made: verify, copy, pack, and only then let it be seen."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
-from django.db import transaction
+from django.db import IntegrityError
+from django.db.models import Max
 from django.utils.text import slugify
 
 from webapp import storage
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.contract.job_dir import ADAPTER, MANIFEST, VERDICT, Manifest
 from webapp.contract.verdict import Verdict
+from webapp.jobs.attempts import job_succeed
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_succeed
+from webapp.jobs.persist import DATABASE_AWAY
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -23,37 +27,65 @@ class FilesDiffer(Exception):
     """A file of the adapter is not what its manifest says."""
 
 
-class NoLongerMine(Exception):
-    """The job was given to another worker meanwhile; nothing of this attempt is kept."""
+def finished_attempt(job: Job) -> Path | None:
+    """The folder of an earlier attempt whose work is done and whole, only never kept: its worker went in between."""
+    if job.resume_from:
+        return None
+    for number in range(job.attempt - 1, 0, -1):
+        folder = storage.attempt_dir(job.id, number)
+        with contextlib.suppress(FilesDiffer, OSError, ValueError):
+            _verify(folder / ADAPTER)
+            Verdict.model_validate_json((folder / VERDICT).read_bytes())
+            return folder
+    return None
 
 
-def adapter_store(job: Job) -> AdapterVersion:
-    """Keep the adapter of a finished attempt and end the job. Both are seen together or not at all.
+def adapter_store(job: Job, made: Path) -> AdapterVersion | None:
+    """Keep what an attempt left in the folder `made`, and end the job: both are seen together or not at all.
 
-    Raises FilesDiffer, NoLongerMine.
+    None if the job was given to another worker meanwhile: nothing of this attempt is kept. Raises FilesDiffer, and
+    the database's error where it stays away; then nothing is known yet, and one calls again.
     """
-    made = job.attempt_dir / ADAPTER
-    manifest = _verify(made)
-    verdict = Verdict.model_validate_json((job.attempt_dir / VERDICT).read_bytes())
+    manifest = _verify(made / ADAPTER)
+    verdict = Verdict.model_validate_json((made / VERDICT).read_bytes())
     adapter, _new = Adapter.objects.get_or_create(owner=job.owner, name=job.name)
-    version = AdapterVersion(adapter=adapter, number=adapter.versions.count() + 1, job=job)
-    kept = storage.adapter_dir(version.id)
-    try:
-        shutil.copytree(made, version.files_dir)
-        _pack(version.files_dir, version.zip_path, folder=f"{slugify(job.name) or 'adapter'}-v{version.number}")
-        _sync(kept)
-        version.manifest = manifest.model_dump()
-        version.size_bytes = (version.files_dir / WEIGHTS).stat().st_size
-        version.zip_bytes = version.zip_path.stat().st_size
-        version.zip_sha256 = _sha256(version.zip_path)
-        with transaction.atomic():
-            version.save(force_insert=True)
-            if not job_succeed(job, verdict):
-                raise NoLongerMine
-    except BaseException:
-        storage.folder_delete(kept)
-        raise
-    return version
+    while True:
+        version = AdapterVersion(adapter=adapter, number=_next_number(adapter), job=job, manifest=manifest.model_dump())
+        kept = storage.adapter_dir(version.id)
+        try:
+            _fill(version, made / ADAPTER)
+            if job_succeed(job, verdict, also=partial(version.save, force_insert=True)):
+                return version
+            storage.folder_delete(kept)
+            return None
+        except IntegrityError:
+            # Another job of the same name took this number in the same moment.
+            storage.folder_delete(kept)
+            if _next_number(adapter) == version.number:
+                raise
+        except DATABASE_AWAY:
+            # It may be recorded although we were not told, so the files stay; if it is not, they are collected later.
+            raise
+        except BaseException:
+            storage.folder_delete(kept)
+            raise
+
+
+def _next_number(adapter: Adapter) -> int:
+    return (adapter.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+
+
+def _fill(version: AdapterVersion, made: Path) -> None:
+    """Copy and pack the files, bring them to the disk, and note what they are."""
+    shutil.copytree(made, version.files_dir)
+    # What was copied is what is promised: a bit that flips on the way is found now, not by a person.
+    _verify(version.files_dir)
+    title = slugify(version.adapter.name) or "adapter"
+    _pack(version.files_dir, version.zip_path, folder=f"{title}-v{version.number}")
+    _sync(storage.adapter_dir(version.id))
+    version.size_bytes = (version.files_dir / WEIGHTS).stat().st_size
+    version.zip_bytes = version.zip_path.stat().st_size
+    version.zip_sha256 = _sha256(version.zip_path)
 
 
 def _verify(folder: Path) -> Manifest:

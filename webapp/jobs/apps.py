@@ -1,6 +1,12 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class JobsConfig(AppConfig):
     name = "webapp.jobs"
     verbose_name = "Jobs"
+
+    def ready(self) -> None:
+        from webapp.jobs import terminal_guard
+
+        post_migrate.connect(terminal_guard.install, sender=self)

@@ -10,6 +10,8 @@ class LiveFigures(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    num_events: int = 0
+    """Of the attempt's events, how many are in these figures and in the history."""
     phase: str = ""
     sentence: str = ""
     done: float = 0
@@ -36,6 +38,9 @@ class LiveFigures(BaseModel):
 
     def after(self, event: Event) -> "LiveFigures":
         """The figures once this event has happened."""
+        return self._changed_by(event).model_copy(update={"num_events": self.num_events + 1})
+
+    def _changed_by(self, event: Event) -> "LiveFigures":
         match event:
             case PhaseMoved():
                 return self.model_copy(update=event.model_dump(exclude={"kind", "at"}))

@@ -2,14 +2,20 @@
 
 from typing import Any, NamedTuple
 
-from django.db.models import Q
-
 from webapp.jobs.figures import LiveFigures
-from webapp.jobs.models import ACTIVE, Job, JobEvent, State
+from webapp.jobs.models import Asked, Job, JobEvent, State
 from webapp.jobs.timeline import sentence_of, state_of
+from webapp.jobs.waiting import waiting_now
 
 MOST_EVENTS = 1000
 """In one answer; `has_more` then says to ask again."""
+
+ASKED_SENTENCES = {
+    Asked.CANCEL: "Stopping, as you asked. The worker ends it within seconds.",
+    Asked.PAUSE: "Pausing, as you asked: it saves a checkpoint first.",
+    Asked.KEEP: "Ending training early, as you asked; what it has learnt is measured and kept.",
+    Asked.MOVE: "Moving to another worker: it saves a checkpoint first.",
+}
 
 
 class Snapshot(NamedTuple):
@@ -32,7 +38,7 @@ def snapshot(job: Job, after: int) -> Snapshot:
         "state_label": job.get_state_display(),
         "is_over": job.is_over,
         "attempt": job.attempt,
-        "cancel_requested": job.cancel_requested_at is not None,
+        "asked": job.asked,
         "sentence": sentence_now(job, live),
         "percent": live.percent,
         "live": live.model_dump(),
@@ -47,34 +53,18 @@ def sentence_now(job: Job, live: LiveFigures) -> str:
     """One sentence of what the job does right now."""
     match job.state:
         case State.QUEUED:
-            return why_it_waits(job)
+            return waiting_now(job).sentence
+        case State.PAUSED:
+            return "Paused. It keeps its place and its checkpoints, and goes on when you resume it."
         case State.FINALIZING:
             return "Keeping the adapter: its files are checked, copied and packed."
-        case State.STARTING | State.RUNNING if job.cancel_requested_at is not None:
-            return "Stopping, as you asked. The worker ends it within seconds."
+        case State.STARTING | State.RUNNING if job.asked in ASKED_SENTENCES:
+            return ASKED_SENTENCES[Asked(job.asked)]
         case State.STARTING | State.RUNNING:
             return live.sentence or "A worker has taken the job and gets ready."
         case State.CANCELLED:
-            return "Stopped before it was done. Nothing of it was kept."
+            return "Stopped before it was done. No adapter was kept."
     return ""
-
-
-def why_it_waits(job: Job) -> str:
-    """The queue is one for all people: the oldest job goes first."""
-    oldest_first = Q(created_at__lt=job.created_at)
-    num_before = Job.objects.waiting().filter(oldest_first).count()
-    num_running = Job.objects.filter(state__in=ACTIVE).count()
-    again = "A worker gave it back. " if job.attempt else ""
-    if num_before:
-        jobs = "1 older job goes" if num_before == 1 else f"{num_before} older jobs go"
-        return f"{again}Waiting: {jobs} before this one. It starts by itself."
-    if num_running:
-        jobs = "1 job is" if num_running == 1 else f"{num_running} jobs are"
-        return f"{again}Waiting: {jobs} running. This one is next and starts by itself when a worker is free."
-    return (
-        f"{again}Waiting for a worker to take it; this one is next. "
-        "If nothing happens within a minute, no worker is running: ask whoever runs this app to start one."
-    )
 
 
 def _told(event: JobEvent) -> dict[str, Any]:

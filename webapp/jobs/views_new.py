@@ -10,10 +10,10 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.models import User
+from webapp.jobs.accept import CannotTrain, job_create
 from webapp.jobs.forms import SUGGESTED_NAME, JobForm, fields_from
 from webapp.jobs.models import Job
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
-from webapp.jobs.services import CannotTrain, job_create
 from webapp.jobs.wizard import wizard_context
 
 

@@ -21,6 +21,12 @@ from webapp.local.valkey import broker_url, valkey_lay_out
 START_SECONDS = 60.0
 PARTS_STOP_SECONDS = 8.0
 BROKER_STOP_SECONDS = 1.5
+MOST_ENDS = 5
+ENDS_WITHIN_SECONDS = 60.0
+WORKER_STAYS_AWAY = (0, 78)
+"""It was retired, or refused: starting it again would change nothing."""
+WORKER_STOP_GRACE_SECONDS = 6.0
+"""For a training child to write its checkpoint when all is stopped."""
 """The broker goes last; together they keep Ctrl-C under ten seconds."""
 TRAINING_PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "gguf", "sacrebleu")
 
@@ -38,6 +44,8 @@ class Stack:
         self.port = port or _free_port(host)
         self.url = f"http://{host}:{self.port}"
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
+        self._ends: dict[str, list[float]] = {}
         self._lock: IO[str] | None = None
         self._socket_folder: Path | None = None
         """Outside the data folder, where that one's path is too long for a socket; goes when the stack stops."""
@@ -62,9 +70,21 @@ class Stack:
         if self._lock is not None:
             self._lock.close()
 
-    def ended(self) -> str | None:
-        """The name of a part that ended though nobody asked it to."""
-        return next((name for name, child in self.children.items() if child.poll() is not None), None)
+    def mend(self) -> list[str]:
+        """Start again what ended though nobody asked it to; returns their names. Raises CannotStart for a part that
+        keeps ending."""
+        if (worker := self.children.get("worker")) and worker.poll() in WORKER_STAYS_AWAY:
+            del self.children["worker"]
+        ended = [name for name, child in self.children.items() if child.poll() is not None]
+        for name in ended:
+            now = time.monotonic()
+            self._ends[name] = [at for at in self._ends.get(name, []) if now - at < ENDS_WITHIN_SECONDS] + [now]
+            if len(self._ends[name]) > MOST_ENDS:
+                raise CannotStart(
+                    f"The {name} ended {MOST_ENDS} times within a minute; {self.log_path(name)} says why."
+                )
+            self._start(name, *self._commands[name])
+        return ended
 
     def log_path(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
@@ -74,18 +94,21 @@ class Stack:
         if self.data_dir not in valkey_socket.parents:
             self._socket_folder = valkey_socket.parent
         broker = {"GRAFTWORK_BROKER_URL": broker_url(valkey_socket)}
+        # Of a run that was killed; Valkey itself refuses a name that is there.
         valkey_socket.unlink(missing_ok=True)
-        self._start("valkey", valkey)
+        self._start("valkey", valkey, {})
         self._wait("valkey", valkey_socket.exists)
         address = ["--host", self.host, "--port", str(self.port)]
         web = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", *address]
-        self._start("web", [*web, "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "2"], broker)
+        self._start("web", [*web, "--lifespan", "on", "--no-access-log", "--timeout-graceful-shutdown", "2"], broker)
         celery = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-P", "threads", "-c", "1"]
         quiet = ["-Q", "train", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
-        self._start("worker", [*celery, *quiet], broker)
+        grace = os.environ.get("GRAFTWORK_STOP_GRACE_SECONDS", f"{WORKER_STOP_GRACE_SECONDS:g}")
+        self._start("worker", [*celery, *quiet], {**broker, "GRAFTWORK_STOP_GRACE_SECONDS": grace})
         self._wait("web", self._answers)
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self._commands[name] = (command, environment)
         self.log_path(name).parent.mkdir(parents=True, exist_ok=True)
         with self.log_path(name).open("ab") as log:
             self.children[name] = subprocess.Popen(
@@ -93,7 +116,7 @@ class Stack:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "GRAFTWORK_HOME": str(self.data_dir), **(environment or {})},
+                env={**os.environ, "GRAFTWORK_HOME": str(self.data_dir), **environment},
                 cwd=Path(__file__).resolve().parents[2],
                 start_new_session=True,
             )
@@ -101,8 +124,8 @@ class Stack:
     def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
-            if self.ended() or time.monotonic() > deadline:
-                raise CannotStart(f"The {self.ended() or name} did not start; {self.log_path(name)} says why.")
+            if self.children[name].poll() is not None or time.monotonic() > deadline:
+                raise CannotStart(f"The {name} did not start; {self.log_path(name)} says why.")
             time.sleep(0.05)
 
     def _answers(self) -> bool:

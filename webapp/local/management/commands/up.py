@@ -46,9 +46,10 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _stay(self, stack: Stack) -> None:
-        while not (name := stack.ended()):
+        while True:
             time.sleep(0.5)
-        raise CannotStart(f"The {name} ended by itself, so all was stopped; {stack.log_path(name)} says why.")
+            for name in stack.mend():
+                self.stderr.write(f"The {name} ended by itself; {stack.log_path(name)} says why. It is started again.")
 
 
 def _like_ctrl_c(_signal: int, _frame: FrameType | None) -> None:

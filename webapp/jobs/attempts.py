@@ -1,0 +1,253 @@
+"""What a worker does with a job: claim it, renew it, and bring it to an end. Every write names the attempt it is."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from webapp.clock import database_now
+from webapp.contract.events import Event
+from webapp.contract.failures import FAILURES, MOST_CRASHES, FailureCode
+from webapp.contract.verdict import Verdict
+from webapp.contract.version import RECIPE_VERSION
+from webapp.jobs.checkpoints import newest_step
+from webapp.jobs.figures import LiveFigures
+from webapp.jobs.history import engine_event, events_add, worth_keeping
+from webapp.jobs.models import ACTIVE, Asked, Job, Outcome, State
+from webapp.jobs.placing import misfit
+from webapp.jobs.queue import queue_now
+from webapp.jobs.transition import transition
+from webapp.workers.models import Intent, Worker
+
+BACKOFF_SECONDS = 5.0
+"""Before the first repetition after a crash; each further one waits twice as long."""
+
+
+class Beat(NamedTuple):
+    """What a worker learns when it writes: whether the job is still its own, and what somebody wants of it."""
+
+    is_mine: bool
+    asked: Asked
+
+
+class Ending(NamedTuple):
+    """How an attempt went wrong. `outcome` LOST where nobody saw it end."""
+
+    code: FailureCode
+    message: str
+    evidence: str = ""
+    outcome: Outcome = Outcome.CRASHED
+    exit_code: int | None = None
+
+
+def job_claim(worker: Worker, slot: int = 0) -> Job | None:
+    """The next waiting job this worker can do, now its own; of several workers exactly one gets it."""
+    worker.refresh_from_db()
+    if worker.intent != Intent.ACTIVE:
+        return None
+    for waiting in queue_now():
+        job = Job.objects.filter(id=waiting.id, state=State.QUEUED, recipe_version__lte=RECIPE_VERSION).first()
+        if job and misfit(job, worker) is None and _take(job, worker, slot):
+            return job
+    return None
+
+
+def _take(job: Job, worker: Worker, slot: int) -> bool:
+    now = database_now()
+    return transition(
+        job,
+        State.STARTING,
+        actor=f"worker {worker.name}",
+        reason=f"{worker.name} took the job.",
+        guard=Q(not_before=None) | Q(not_before__lte=now),
+        slot=slot,
+        attempt=job.attempt + 1,
+        worker=worker,
+        heartbeat_at=now,
+        lease_expires_at=now + settings.TIMING.lease_span,
+        state_deadline=now + timedelta(seconds=settings.TIMING.start_deadline),
+        started_at=job.started_at or now,
+        live={},
+    )
+
+
+def job_record(job: Job, events: list[Event], *, first: int | None = None) -> Beat:
+    """Store what the engine said and renew the lease. `job` is brought up to date. Raises the database's errors.
+
+    `first`: the number, in the attempt, of the first of these events. Those that an earlier call already stored,
+    although its caller saw an error, are passed over.
+    """
+    job.refresh_from_db(fields=["live"])
+    figures = LiveFigures.model_validate(job.live)
+    if first is not None:
+        events = events[max(0, figures.num_events - first) :]
+    worth = worth_keeping(events, figures.phase)
+    for event in events:
+        figures = figures.after(event)
+    now = database_now()
+    renewed = {"heartbeat_at": now, "lease_expires_at": now + settings.TIMING.lease_span}
+    with transaction.atomic():
+        mine = Job.objects.filter(id=job.id, attempt=job.attempt, state__in=ACTIVE)
+        if mine.update(live=figures.model_dump(), **renewed) != 1:
+            return Beat(is_mine=False, asked=Asked.NOTHING)
+        events_add(job.id, job.attempt, [engine_event(event) for event in worth])
+    job.refresh_from_db()
+    if job.state == State.STARTING and figures.phase not in ("", "preparing"):
+        deadline = now + timedelta(seconds=job.time_limit_seconds + settings.TIMING.finalize_deadline)
+        transition(
+            job,
+            State.RUNNING,
+            actor="worker",
+            reason="Everything is at hand; the work begins.",
+            state_deadline=deadline if job.time_limit_seconds else None,
+        )
+    return Beat(is_mine=True, asked=Asked(job.asked))
+
+
+def job_finalize(job: Job) -> bool:
+    """The engine is done; its files are about to be kept. False if the job is no longer this worker's, or was
+    cancelled a moment before."""
+    now = database_now()
+    return transition(
+        job,
+        State.FINALIZING,
+        actor="worker",
+        reason="Keeping the adapter.",
+        guard=~Q(asked=Asked.CANCEL),
+        lease_expires_at=now + settings.TIMING.lease_span,
+        state_deadline=now + timedelta(seconds=settings.TIMING.finalize_deadline),
+    )
+
+
+def job_renew(job: Job) -> bool:
+    """Only the lease, while files are kept. False if the job is no longer this worker's."""
+    now = database_now()
+    mine = Job.objects.filter(id=job.id, attempt=job.attempt, state__in=ACTIVE)
+    return mine.update(heartbeat_at=now, lease_expires_at=now + settings.TIMING.lease_span) == 1
+
+
+def job_fail(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | None = None) -> bool:
+    """The job ended badly for good; the message says what happened and what to do."""
+    error = {"code": ending.code, "message": ending.message, "evidence": ending.evidence}
+    return transition(
+        job,
+        State.FAILED,
+        actor=actor,
+        reason=ending.message,
+        guard=guard,
+        outcome=ending.outcome if ending.outcome == Outcome.LOST else Outcome.FAILED,
+        exit_code=ending.exit_code,
+        error=error,
+        finished_at=database_now(),
+    )
+
+
+def job_hand_back(job: Job, *, reason: str, actor: str = "worker", guard: Q | None = None) -> bool:
+    """The attempt ended between two steps because somebody wanted it to: cancelled or paused if a person said so,
+    else back in the queue, without a mark against it. What was asked is read anew: it may have been changed."""
+    asked, step = _asked_now(job), newest_step(job)
+    if asked == Asked.CANCEL and job.state != State.FINALIZING:
+        return job_cancelled(job, actor=actor, guard=guard)
+    to = State.PAUSED if asked == Asked.PAUSE and job.state != State.FINALIZING else State.QUEUED
+    reason = "Paused, as asked." if to == State.PAUSED else reason
+    return transition(
+        job,
+        to,
+        actor=actor,
+        reason=reason,
+        guard=guard,
+        live={},
+        asked=_still_asked(asked, to),
+        not_before=None,
+        progress_step=step,
+    )
+
+
+def job_cancelled(job: Job, *, actor: str, guard: Q | None = None) -> bool:
+    return transition(job, State.CANCELLED, actor=actor, reason="Cancelled.", guard=guard, finished_at=database_now())
+
+
+def job_crashed(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | None = None) -> bool:
+    """The attempt ended badly in a way that another attempt may not. Back to the queue after a while; after
+    `MOST_CRASHES` of them without a new checkpoint in between the job stops with the reason."""
+    asked, step = _asked_now(job), newest_step(job)
+    if asked == Asked.CANCEL and job.state != State.FINALIZING:
+        return job_cancelled(job, actor=actor, guard=guard)
+    crash_count = 1 if step > job.progress_step else job.crash_count + 1
+    if crash_count >= MOST_CRASHES:
+        message = f"{ending.message} That was the {_ordinal(crash_count)} time without progress in between."
+        return job_fail(job, ending._replace(message=message), actor=actor, guard=guard)
+    goes_on = f"Goes on from step {step}." if step else "Starts again."
+    to = State.PAUSED if asked == Asked.PAUSE and job.state != State.FINALIZING else State.QUEUED
+    return transition(
+        job,
+        to,
+        actor=actor,
+        reason=f"{FAILURES[ending.code].title}. {goes_on}",
+        guard=guard,
+        outcome=ending.outcome,
+        exit_code=ending.exit_code,
+        live={},
+        asked=_still_asked(asked, to),
+        crash_count=crash_count,
+        progress_step=step,
+        not_before=database_now() + timedelta(seconds=_backoff(crash_count)),
+    )
+
+
+def job_out_of_memory(job: Job, ending: Ending) -> bool:
+    """Once by itself with half the micro-batch, the same effective batch; the second time the job fails."""
+    if job.micro_batch_divisor > 1:
+        return job_fail(job, ending)
+    return transition(
+        job,
+        State.QUEUED,
+        actor="worker",
+        reason="The memory ran out. It goes on with half the micro-batch; the effective batch stays.",
+        outcome=Outcome.CRASHED,
+        exit_code=ending.exit_code,
+        live={},
+        micro_batch_divisor=2,
+        progress_step=newest_step(job),
+    )
+
+
+def job_succeed(job: Job, verdict: Verdict, *, also: Callable[[], None]) -> bool:
+    """The job is done. `also` records its adapter in the same transaction, so that both are seen or neither."""
+    return transition(
+        job,
+        State.SUCCEEDED,
+        actor="worker",
+        reason=verdict.sentence,
+        also=also,
+        verdict_json=verdict.model_dump(),
+        finished_at=database_now(),
+    )
+
+
+def worker_jobs_release(worker: Worker) -> int:
+    """At a worker's start: what its previous process still held goes back to the queue at once."""
+    ending = Ending("worker_lost", "The worker was restarted while it ran this job.", outcome=Outcome.LOST)
+    held = Job.objects.active().filter(worker=worker)
+    return sum(job_crashed(job, ending, actor=f"worker {worker.name}") for job in held)
+
+
+def _asked_now(job: Job) -> Asked:
+    return Asked(Job.objects.values_list("asked", flat=True).get(id=job.id))
+
+
+def _still_asked(asked: Asked, to: State) -> Asked:
+    """To end early and keep is a wish about the training: the next worker heeds it. The others are fulfilled."""
+    return Asked.KEEP if asked == Asked.KEEP and to == State.QUEUED else Asked.NOTHING
+
+
+def _backoff(crash_count: int) -> float:
+    return BACKOFF_SECONDS * 2.0 ** (crash_count - 1) * random.uniform(0.8, 1.2)
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")

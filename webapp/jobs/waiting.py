@@ -1,0 +1,94 @@
+"""Why a job waits, how many are before it, and when it may begin, as far as that can be told."""
+
+import statistics
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import F
+
+from webapp.clock import database_now
+from webapp.jobs.models import Job, State
+from webapp.jobs.placing import why_no_worker
+from webapp.jobs.queue import Waiting, queue_now, starts_in
+from webapp.shown import duration
+from webapp.workers.models import Intent, Worker
+
+NUM_EARLIER = 20
+"""Finished jobs of the same kind that an estimate is made from."""
+
+
+class InQueue(NamedTuple):
+    """`num_ahead` jobs go first; `starts_in_seconds` is None where it cannot be told."""
+
+    num_ahead: int
+    starts_in_seconds: float | None
+    sentence: str
+
+
+def waiting_now(job: Job) -> InQueue:
+    """Of a job in the queue."""
+    order = queue_now()
+    place = next((number for number, waiting in enumerate(order) if waiting.id == job.id), len(order))
+    now = database_now()
+    workers = list(Worker.objects.online(now))
+    blocked = why_no_worker(job, workers)
+    if blocked:
+        return InQueue(place, None, blocked)
+    if job.not_before is not None and job.not_before > now:
+        seconds = (job.not_before - now).total_seconds()
+        return InQueue(place, seconds, f"Waiting {duration(seconds)} before it is tried again. It starts by itself.")
+    seconds_left = _starts_in(order, place, workers)
+    return InQueue(place, seconds_left, _sentence(job, place, seconds_left))
+
+
+def _sentence(job: Job, num_ahead: int, seconds: float | None) -> str:
+    again = "A worker gave it back. " if job.attempt else ""
+    when = "" if seconds is None else f" Expected to start in about {duration(seconds)}."
+    if num_ahead:
+        jobs = "1 job goes" if num_ahead == 1 else f"{num_ahead} jobs go"
+        return f"{again}Waiting: {jobs} before this one.{when} It starts by itself."
+    num_running = Job.objects.active().count()
+    if num_running and seconds != 0:
+        jobs = "1 job is" if num_running == 1 else f"{num_running} jobs are"
+        return f"{again}Waiting: {jobs} running and this one is next.{when} It starts by itself when a worker is free."
+    return f"{again}This one is next: a worker takes it within seconds."
+
+
+def _starts_in(order: list[Waiting], place: int, workers: list[Worker]) -> float | None:
+    """From what the running jobs say they need yet, and how long jobs like the waiting ones took before."""
+    num_slots = sum(worker.slots for worker in workers if worker.intent == Intent.ACTIVE)
+    left = [live.get("seconds_left") for live in Job.objects.active().values_list("live", flat=True)]
+    free_in: list[float | None] = [*left, *([0.0] * max(0, num_slots - len(left)))]
+    ahead = [waiting.id for waiting in order[:place]]
+    return starts_in(_durations(ahead), free_in, place=place)
+
+
+def _durations(job_ids: list[UUID]) -> list[float | None]:
+    """What each job is expected to take: the median of finished ones with the same base model and method, by rows
+    and epochs. None where there was none yet."""
+    jobs = Job.objects.in_bulk(job_ids)
+    known: dict[tuple[str, str], float | None] = {}
+    found: list[float | None] = []
+    for job_id in job_ids:
+        job = jobs.get(job_id)
+        if job is None:
+            continue
+        kind = (job.base_model_id, job.recipe_json["method"])
+        if kind not in known:
+            known[kind] = _seconds_a_row(*kind)
+        rate = known[kind]
+        found.append(None if rate is None else rate * _row_passes(job))
+    return found
+
+
+def _seconds_a_row(base_model_id: str, method: str) -> float | None:
+    finished = Job.objects.filter(
+        state=State.SUCCEEDED, base_model_id=base_model_id, recipe_json__method=method, verdict_json__isnull=False
+    ).order_by(F("finished_at").desc())[:NUM_EARLIER]
+    rates = [job.verdict.cost.total_seconds / _row_passes(job) for job in finished if job.verdict]
+    return statistics.median(rates) if rates else None
+
+
+def _row_passes(job: Job) -> float:
+    epochs = job.recipe_json["knobs"].get("epochs", 1)
+    return max(1.0, float(job.split["train"]) * float(epochs))

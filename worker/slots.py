@@ -1,0 +1,127 @@
+"""A worker's slots: as many threads as jobs it may run at once, each taking one job after the other.
+
+Woken by the bell (the broker's message), and by themselves every few seconds, so that no lost wake-up is missed.
+How many slots there are and whether they take jobs, the worker's row says.
+"""
+
+import logging
+import os
+import threading
+import time
+
+from django.conf import settings
+from django.db import Error, connection
+
+from webapp.contract.devices import Device
+from webapp.jobs.attempts import job_claim
+from webapp.workers.models import Intent, Worker
+from worker.run import Run, Slot
+from worker.slot_lock import slot_lock_path, slot_lock_try
+from worker.supervisor import Order
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 1.0
+"""After a database error, and while a slot's lock is still held by an orphan."""
+
+
+class Slots:
+    """Threads of this process; `follow` is told of every change to the worker's row."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.is_leaving = threading.Event()
+        self._bell = threading.Condition()
+        self._num_rings = 0
+        self._threads: dict[int, threading.Thread] = {}
+
+    def follow(self, worker: Worker) -> None:
+        """Take over what the admin changed: more or fewer slots, another intent."""
+        self.worker = worker
+        for number in range(worker.slots):
+            thread = self._threads.get(number)
+            if not self.is_leaving.is_set() and (thread is None or not thread.is_alive()):
+                self._threads[number] = threading.Thread(target=self._serve, args=[number], name=f"slot {number}")
+                self._threads[number].start()
+        self.ring()
+
+    def ring(self) -> None:
+        """There may be work."""
+        with self._bell:
+            self._num_rings += 1
+            self._bell.notify_all()
+
+    def leave(self) -> None:
+        """Hand back what runs and take nothing more."""
+        self.is_leaving.set()
+        self.ring()
+
+    def join(self) -> None:
+        for thread in list(self._threads.values()):
+            thread.join()
+
+    def order(self) -> tuple[Order, str]:
+        """What the jobs of this worker shall do now, and why."""
+        if self.is_leaving.is_set():
+            return "stop", "The worker was shut down. Waiting for another one."
+        if self.worker.intent in (Intent.DRAINING, Intent.RETIRED):
+            return "stop", "The worker was drained by an admin. Waiting for another one."
+        return "go_on", ""
+
+    def _serve(self, number: int) -> None:
+        device = self._device(number)
+        path = slot_lock_path(self.worker.name, number, device)
+        lock = None
+        try:
+            while lock is None and not self._is_over(number):
+                lock = slot_lock_try(path)
+                if lock is None:
+                    log.warning("slot %s waits: %s is held by another process", number, path)
+                    time.sleep(LOOK_AGAIN_SECONDS)
+            if lock is not None:
+                self._take_jobs(Slot(number, lock, self._variables(device)))
+        finally:
+            if lock is not None:
+                os.close(lock)
+            connection.close()
+
+    def _take_jobs(self, slot: Slot) -> None:
+        while not self._is_over(slot.number):
+            rings_before = self._num_rings
+            try:
+                job = job_claim(self.worker_seen(), slot.number)
+            except Error as error:
+                log.warning("the database is away: %s", error)
+                connection.close()
+                time.sleep(LOOK_AGAIN_SECONDS)
+                continue
+            if job is None:
+                connection.close()
+                self._wait_for_bell(rings_before)
+            else:
+                Run(job, slot, self.order).carry_out()
+
+    def worker_seen(self) -> Worker:
+        """A view of the row of the caller's own: `job_claim` brings it up to date in this thread."""
+        return Worker(id=self.worker.id, name=self.worker.name)
+
+    def _wait_for_bell(self, rings_before: int) -> None:
+        with self._bell:
+            self._bell.wait_for(
+                lambda: self._num_rings != rings_before or self.is_leaving.is_set(), settings.TIMING.poll
+            )
+
+    def _is_over(self, number: int) -> bool:
+        return self.is_leaving.is_set() or number >= self.worker.slots
+
+    def _device(self, number: int) -> Device:
+        devices = self.worker.devices
+        return devices[min(number, len(devices) - 1)]
+
+    def _variables(self, device: Device) -> dict[str, str]:
+        """A GPU's slot sees that card alone; slots of a processor share its cores."""
+        if device.kind == "gpu":
+            return {"CUDA_VISIBLE_DEVICES": device.uuid}
+        if self.worker.slots > 1 and "OMP_NUM_THREADS" not in os.environ:
+            return {"OMP_NUM_THREADS": str(max(1, self.worker.num_cores // self.worker.slots))}
+        return {}
