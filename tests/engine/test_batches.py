@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps, micro_batches
+from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps, micro_batches, token_budget
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 3))
@@ -34,9 +34,17 @@ def test_little_of_a_batch_is_padding() -> None:
     assert padded < 0.6 * mixed
 
 
-@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=60))
-def test_micro_batches_stay_within_the_budget(lengths: list[int]) -> None:
-    pieces = list(micro_batches(range(len(lengths)), lengths))
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=60), st.integers(1, 5_000))
+def test_micro_batches_stay_within_the_budget(lengths: list[int], budget: int) -> None:
+    pieces = list(micro_batches(range(len(lengths)), lengths, budget))
     assert sorted(row for piece in pieces for row in piece) == list(range(len(lengths)))
     for piece in pieces:
-        assert len(piece) == 1 or len(piece) * max(lengths[row] for row in piece) <= MICRO_BATCH_TOKENS
+        assert len(piece) == 1 or len(piece) * max(lengths[row] for row in piece) <= budget
+
+
+def test_a_divisor_halves_large_and_small_budgets_alike() -> None:
+    for lengths in ([500, 4_000], [10, 20]):
+        whole = token_budget(lengths, 8)
+        assert whole == min(MICRO_BATCH_TOKENS, 8 * lengths[-1])
+        assert token_budget(lengths, 8, divisor=2) == whole // 2
+    assert token_budget([1], 1, divisor=4) == 1

@@ -1,6 +1,9 @@
 """Training itself: gradients that do not depend on how a step is cut, the best weights kept, no step into nonsense."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,17 +11,20 @@ import torch
 
 from tests.tiny import capitals, make_llama, tiny_recipe
 from webapp.contract.events import Evaluated, Event, Stepped
+from webapp.contract.job_dir import Facts, Options
 from webapp.contract.recipe import Recipe
 from webapp.contract.rows import Message
-from worker.engine import batches
 from worker.engine.encode import Encoded, encode_chat
 from worker.engine.errors import TrainingError
-from worker.engine.fit import fit, restore, step_loss
+from worker.engine.fit import Fit, step_loss
 from worker.engine.forward import Model
+from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
 from worker.engine.methods import BUILDERS
 from worker.engine.model import Place, load_base, load_tokenizer
+from worker.engine.shelf import Shelf
 from worker.engine.stop import never
+from worker.engine.training import Standing, Training
 
 FP32 = Place(torch.device("cpu"), torch.float32)
 
@@ -45,20 +51,33 @@ def rows_of(base: Path) -> Rows:
     return Rows(encode_chat(tokenizer, messages, 64) for messages in turns)
 
 
-def train(model: Model, rows: Rows, recipe: Recipe) -> tuple[Any, list[Event]]:
+def fit(model: Model, rows: Rows, recipe: Recipe, folder: Path, report: Callable[[Event], None]) -> Training:
+    """Train on all rows, watch the first eight."""
+    job_rows: Any = SimpleNamespace(train=rows, validation=rows[:8])
+    facts = Facts(
+        name="Tiny", base_model_title="Tiny", base_model_reference="tiny", base_model_licence="none",
+        dataset_name="Rows v1", split_sha256="0" * 64,
+    )  # fmt: skip
+    inputs = Inputs(folder, recipe, facts, Options())
+    standing = Standing(base_answers=[], base_losses=[], base_num_labels=[])
+    training = Training(model, recipe, standing, began=time.monotonic())
+    shelf = Shelf(inputs, report)
+    Fit(training, job_rows, inputs, shelf=shelf, seconds_after=0, wanted=never, report=report).run()
+    return training
+
+
+def train(model: Model, rows: Rows, recipe: Recipe, folder: Path) -> tuple[Training, list[Event]]:
     told: list[Event] = []
-    fitted = fit(model, rows, rows[:8], recipe, seconds_after=0, should_stop=never, report=told.append)  # type: ignore[arg-type]
-    return fitted, told
+    return fit(model, rows, recipe, folder, told.append), told
 
 
-def test_a_step_cut_in_pieces_has_the_same_gradient(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_cut_in_pieces_has_the_same_gradient(base: Path) -> None:
     recipe, rows = tiny_recipe(base), rows_of(base)
     model = model_of(base, recipe)
     found = []
     for budget in (4096, 20):
-        monkeypatch.setattr(batches, "MICRO_BATCH_TOKENS", budget)
         model.zero_grad()
-        loss = step_loss(model, rows[:8])
+        loss = step_loss(model, rows[:8], budget)
         found.append((loss, [weight.grad.clone() for weight in model.parameters() if weight.requires_grad]))
     (whole, whole_gradients), (pieces, piece_gradients) = found
     assert whole == pytest.approx(pieces, rel=1e-5)
@@ -66,20 +85,20 @@ def test_a_step_cut_in_pieces_has_the_same_gradient(base: Path, monkeypatch: pyt
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-7)
 
 
-def test_the_loss_falls_far_on_rows_seen_again_and_again(base: Path) -> None:
+def test_the_loss_falls_far_on_rows_seen_again_and_again(base: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(base, epochs=30, learning_rate=0.03, rank=16)
-    _fitted, told = train(model_of(base, recipe), rows_of(base), recipe)
+    _training, told = train(model_of(base, recipe), rows_of(base), recipe, tmp_path)
     losses = [event.loss for event in told if isinstance(event, Stepped)]
     assert losses[0] > 4 and min(losses[-5:]) < 0.5 * losses[0]
 
 
-def test_the_best_weights_are_kept_not_the_last(base: Path) -> None:
+def test_the_best_weights_are_kept_not_the_last(base: Path, tmp_path: Path) -> None:
     """A rate that first helps and then spoils."""
     recipe = tiny_recipe(base, epochs=6, learning_rate=0.5, warmup_ratio=0.5, schedule="constant")
     model, rows = model_of(base, recipe), rows_of(base)
-    fitted, told = train(model, rows, recipe)
+    training, told = train(model, rows, recipe, tmp_path)
     watched = [event for event in told if isinstance(event, Evaluated)]
-    restore(model, fitted.best)
+    training.use_best()
     assert mean_loss(model, rows[:8]) == pytest.approx(min(event.loss for event in watched), rel=1e-5)
     assert watched[-1].loss > min(event.loss for event in watched)
     assert [event.loss for event in watched if event.is_best] == sorted(
@@ -87,13 +106,12 @@ def test_the_best_weights_are_kept_not_the_last(base: Path) -> None:
     )
 
 
-def test_a_rate_far_too_high_ends_with_a_remedy(base: Path) -> None:
+def test_a_rate_far_too_high_ends_with_a_remedy(base: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(base)
     wild = recipe.model_copy(update={"knobs": {**recipe.knobs, "learning_rate": 1e30}})
     told: list[Event] = []
-    rows = rows_of(base)
     with pytest.raises(TrainingError, match=r"no longer a number at step \d+.*Lower the learning rate") as caught:
-        fit(model_of(base, wild), rows, rows[:8], wild, seconds_after=0, should_stop=never, report=told.append)  # type: ignore[arg-type]
+        fit(model_of(base, wild), rows_of(base), wild, tmp_path, told.append)
     assert caught.value.code == "loss_not_finite"
     # Whatever was told before is a number, so that every line of the events can be read again.
     assert all("null" not in event.model_dump_json(exclude={"seconds_left"}) for event in told)

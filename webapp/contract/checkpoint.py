@@ -6,12 +6,17 @@ The engine writes and loads them; the worker and the pages only read what is tol
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from webapp.contract.job_dir import CHECKPOINTS, MANIFEST, FileEntry
+from webapp.contract.recipe import Recipe
+
+CHECKPOINT_FORMAT = 1
+"""Raised when what lies in a checkpoint changes; one of another format is passed over."""
 
 
 class CheckpointManifest(BaseModel):
@@ -19,7 +24,7 @@ class CheckpointManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = CHECKPOINT_FORMAT
     step: int
     total_steps: int
     epoch: float
@@ -47,15 +52,28 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def recipe_sha256(recipe: Recipe) -> str:
+    """The same for the same recipe, in whatever order a database hands its knobs back."""
+    return hashlib.sha256(json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def checkpoint_folders(attempt_dir: Path) -> list[Path]:
+    """All that bear a checkpoint's name, the newest first, whole or not."""
+    return sorted((attempt_dir / CHECKPOINTS).glob("step-" + "[0-9]" * 8), reverse=True)
+
+
+def checkpoint_at(folder: Path) -> Checkpoint | None:
+    """None without a readable manifest. Checksums are not looked at."""
+    try:
+        return Checkpoint(folder, CheckpointManifest.model_validate_json((folder / MANIFEST).read_bytes()))
+    except (OSError, ValidationError):
+        return None
+
+
 def checkpoints_in(attempt_dir: Path) -> list[Checkpoint]:
     """All of an attempt's that have a readable manifest, the newest first. Checksums are not looked at."""
-    found = []
-    for folder in sorted((attempt_dir / CHECKPOINTS).glob("step-" + "[0-9]" * 8), reverse=True):
-        try:
-            found.append(Checkpoint(folder, CheckpointManifest.model_validate_json((folder / MANIFEST).read_bytes())))
-        except (OSError, ValidationError):
-            continue
-    return found
+    found = (checkpoint_at(folder) for folder in checkpoint_folders(attempt_dir))
+    return [checkpoint for checkpoint in found if checkpoint is not None]
 
 
 def checkpoint_problem(checkpoint: Checkpoint) -> str | None:

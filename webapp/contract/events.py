@@ -4,6 +4,8 @@ The engine appends, the recorder reads. Event names are in the past tense. Times
 durations are seconds, sizes are bytes.
 """
 
+import errno
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -153,9 +155,20 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def append_event(path: Path, event: Event) -> None:
-    """Add one line to the file; a line is written whole or, if the machine dies, torn at the very end."""
-    with path.open("ab") as file:
-        file.write(event.model_dump_json().encode() + b"\n")
+    """Add one line to the file, whole or not at all; only a dying machine may leave one torn at the very end.
+
+    Raises OSError where the disk has no room for it.
+    """
+    line = event.model_dump_json().encode() + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        begin = os.fstat(descriptor).st_size
+        if os.write(descriptor, line) != len(line):
+            # Half a line would swallow the next one that finds room.
+            os.ftruncate(descriptor, begin)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def read_events(path: Path, offset: int = 0) -> tuple[list[Event], int]:

@@ -21,14 +21,14 @@ def main() -> int:
     parser.add_argument("job_dir", type=Path)
     parser.add_argument("--supervised", action="store_true", help="standard input is the supervisor's control pipe")
     arguments = parser.parse_args()
-    should_stop = control_pipe() if arguments.supervised else never
+    wanted = control_pipe() if arguments.supervised else never
     report = partial(append_event, arguments.job_dir / EVENTS)
 
     def work() -> None:
         # Imported only now, since it takes seconds and a vanished supervisor must be noticed meanwhile.
         from worker.engine.train import train
 
-        train(arguments.job_dir, should_stop, report)
+        train(arguments.job_dir, wanted, report)
 
     return exit_code_of(work, report)
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 MICRO_BATCH_TOKENS = 4096
-"""Padded tokens in one forward pass; what a step holds beyond it is taken in several."""
+"""Padded tokens in one forward pass at the most; what a step holds beyond it is taken in several."""
 
 WINDOW_STEPS = 16
 """Rows are sorted by length within this many steps' worth of shuffled rows: little padding, still mixed."""
@@ -24,11 +24,17 @@ def epoch_steps(lengths: Sequence[int], batch_size: int, *, seed: int, epoch: in
     return steps
 
 
-def micro_batches(rows: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+def token_budget(lengths: Sequence[int], batch_size: int, *, divisor: int = 1) -> int:
+    """Padded tokens for one forward pass. Counted from the largest batch there can be, so that a divisor of 2 halves
+    also what was small already."""
+    return max(1, min(MICRO_BATCH_TOKENS, batch_size * max(lengths)) // divisor)
+
+
+def micro_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Cut rows into pieces whose padded size stays within the budget; a longer row stands alone."""
     piece: list[int] = []
     for row in sorted(rows, key=lambda row: lengths[row]):
-        if piece and (len(piece) + 1) * lengths[row] > MICRO_BATCH_TOKENS:
+        if piece and (len(piece) + 1) * lengths[row] > budget:
             yield piece
             piece = []
         piece.append(row)

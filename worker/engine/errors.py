@@ -1,16 +1,24 @@
-"""The one exception for what the person or the world got wrong; anything else that flies is a bug of ours."""
+"""The one exception for what the person or the world got wrong; anything else that flies is a bug of ours.
 
-from typing import Literal
+Also which foreign exceptions mean a full disk or too little memory: libraries say so in many ways.
+"""
 
-Code = Literal["data", "loss_not_finite", "out_of_memory", "base_model", "storage_full"]
+import errno
+from collections.abc import Iterator
+
+from webapp.contract.failures import EngineFailure
+
+_STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MEMORY_WORDS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation")
+"""torch says so in words alone on the CPU (DefaultCPUAllocator), C++ libraries by the name of their exception."""
 
 
 class TrainingError(Exception):
     """Ends the job with a Failed event. `message`: what happened, where, what to do. `evidence`: what shows it."""
 
-    def __init__(self, code: Code, message: str, evidence: str = "") -> None:
+    def __init__(self, code: EngineFailure, message: str, evidence: str = "") -> None:
         super().__init__(message)
-        self.code: Code = code
+        self.code: EngineFailure = code
         self.message = message
         self.evidence = evidence
 
@@ -21,3 +29,25 @@ class Stop(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped after step {step}")
         self.step = step
+
+
+def is_storage_full(error: BaseException) -> bool:
+    """safetensors wraps the system's words in an exception of its own, datasets hangs it behind one."""
+    return any(
+        (isinstance(one, OSError) and one.errno in _STORAGE_FULL) or "No space left on device" in str(one)
+        for one in _chain(error)
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return any(
+        isinstance(one, MemoryError) or any(words in str(one) for words in _MEMORY_WORDS) for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and what caused it, the outermost first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__

@@ -1,137 +1,168 @@
-"""Training itself: the loop, from the first step to the best weights."""
+"""Training itself: the loop, from the first step, or the one after a checkpoint's, to the last."""
 
 import math
-import resource
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
 
-from webapp.contract.events import Evaluated, Event, Stepped
-from webapp.contract.recipe import Recipe
-from worker.engine.batches import epoch_steps, micro_batches
+from webapp.contract.events import Evaluated, Event, FinishedEarly, Stepped
+from worker.engine.batches import epoch_steps, micro_batches, token_budget
 from worker.engine.encode import Encoded
 from worker.engine.errors import Stop, TrainingError
 from worker.engine.forward import Model, mixed_precision, row_losses
+from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
-from worker.engine.rows import EncodedRows
+from worker.engine.rows import JobRows
 from worker.engine.schedule import step_multiplier
-
-Weights = dict[str, Tensor]
+from worker.engine.shelf import Shelf
+from worker.engine.stop import Asking
+from worker.engine.training import Training, copy_of, peak_memory_bytes
 
 LARGEST_GRADIENT_NORM = 1.0
 ROWS_A_WATCHED_ROW = 3.3
 """Rows trained for each validation row measured: a forward pass costs a third, so watching stays under a tenth."""
 
 
-class Fitted(NamedTuple):
-    best: Weights
-    steps: int
-    seconds: float
-    tokens: int
-    tokens_per_second: float
+class Fit:
+    """One training on its rows. `run` is the loop; the rest are the parts it names."""
 
+    def __init__(
+        self,
+        training: Training,
+        rows: JobRows,
+        inputs: Inputs,
+        *,
+        shelf: Shelf,
+        seconds_after: float,
+        wanted: Asking,
+        report: Callable[[Event], None],
+    ) -> None:
+        """`seconds_after`: expected for what follows training."""
+        self.training, self.standing = training, training.standing
+        self.rows, self.validation, self.recipe = rows.train, rows.validation, inputs.recipe
+        self.shelf, self.divisor, self.seconds_after = shelf, inputs.options.micro_batch_divisor, seconds_after
+        self.wanted, self.report = wanted, report
+        self.lr, self.batch_size = self.recipe.number("learning_rate"), self.recipe.whole("batch_size")
+        self.steps_an_epoch = math.ceil(len(self.rows) / self.batch_size)
+        self.total_steps = self.steps_an_epoch * self.recipe.whole("epochs")
+        watched_rows = ROWS_A_WATCHED_ROW * len(self.validation)
+        self.watch_every = max(math.ceil(self.steps_an_epoch / 2), math.ceil(watched_rows / self.batch_size))
 
-def fit(
-    model: Model,
-    rows: EncodedRows,
-    validation: EncodedRows,
-    recipe: Recipe,
-    *,
-    seconds_after: float,
-    should_stop: Callable[[], bool],
-    report: Callable[[Event], None],
-) -> Fitted:
-    """Train; returns the trainable weights with the lowest validation loss. `seconds_after`: expected after training.
+    def run(self) -> None:
+        """Train to the last step, or until asked to end. The best weights, by validation loss, are in `training`.
 
-    Raises TrainingError when the loss is not finite, Stop when asked to.
-    """
-    trainable = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    lr, epochs, batch_size = recipe.number("learning_rate"), recipe.whole("epochs"), recipe.whole("batch_size")
-    schedule, warmup = str(recipe.knobs["schedule"]), recipe.number("warmup_ratio")
-    is_cuda = next(iter(trainable.values())).is_cuda
-    optimizer = torch.optim.AdamW(trainable.values(), lr=lr, weight_decay=recipe.number("weight_decay"), fused=is_cuda)
-    steps_an_epoch = math.ceil(len(rows) / batch_size)
-    total_steps = steps_an_epoch * epochs
-    watch_every = max(math.ceil(steps_an_epoch / 2), math.ceil(ROWS_A_WATCHED_ROW * len(validation) / batch_size))
-
-    best_loss = _finite(mean_loss(model, validation), 0, lr)
-    best = copy_of(trainable)
-    report(Evaluated(step=0, epoch=0, loss=best_loss))
-    began = time.monotonic()
-    step = tokens = 0
-    for epoch in range(epochs):
-        for numbers in epoch_steps(rows.lengths, batch_size, seed=recipe.seed, epoch=epoch):
+        Raises TrainingError when the loss is not finite or the disk is full, Stop when asked to.
+        """
+        training, standing = self.training, self.standing
+        budget = token_budget(self.rows.lengths, self.batch_size, divisor=self.divisor)
+        if standing.watched_step < 0:
+            self._watch()
+        began = time.monotonic() - standing.seconds
+        for numbers in self._steps_left():
+            if self._is_to_end():
+                break
             # ---------------------------------------------------------------- one optimizer step
-            for group in optimizer.param_groups:
-                group["lr"] = lr * step_multiplier(step + 1, total_steps, schedule=schedule, warmup_ratio=warmup)
-            step += 1
-            loss = _finite(step_loss(model, [rows[number] for number in numbers]), step, lr)
-            norm = torch.nn.utils.clip_grad_norm_(trainable.values(), LARGEST_GRADIENT_NORM)
-            _finite(norm.item(), step, lr)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            # ---------------------------------------------------------------- tell
-            tokens += sum(rows.lengths[number] for number in numbers)
-            seconds = time.monotonic() - began
-            report(
-                Stepped(
-                    step=step,
-                    total_steps=total_steps,
-                    epoch=step / steps_an_epoch,
-                    loss=loss,
-                    learning_rate=optimizer.param_groups[0]["lr"],
-                    tokens=tokens,
-                    tokens_per_second=tokens / seconds,
-                    seconds_left=seconds / step * (total_steps - step) + seconds_after,
-                    peak_memory_bytes=peak_memory_bytes(),
-                )
+            step = standing.step + 1
+            for group in training.optimizer.param_groups:
+                group["lr"] = self.lr * self._multiplier(step)
+            loss = _finite(step_loss(training.model, [self.rows[number] for number in numbers], budget), step, self.lr)
+            norm = torch.nn.utils.clip_grad_norm_(training.trainable.values(), LARGEST_GRADIENT_NORM)
+            _finite(norm.item(), step, self.lr)
+            training.optimizer.step()
+            training.optimizer.zero_grad(set_to_none=True)
+            # ---------------------------------------------------------------- note and tell
+            standing.step = step
+            standing.tokens += sum(self.rows.lengths[number] for number in numbers)
+            standing.seconds = time.monotonic() - began
+            standing.peak_memory_bytes = max(standing.peak_memory_bytes, peak_memory_bytes())
+            self._tell(loss)
+            # ---------------------------------------------------------------- once in a while: watch, save
+            if step % self.watch_every == 0 or step == self.total_steps:
+                self._watch()
+            if self.shelf.is_due(step):
+                self._save()
+        standing.seconds = time.monotonic() - began
+        self._end()
+
+    def _steps_left(self) -> Iterator[list[int]]:
+        """The row numbers of each step that is not done yet."""
+        if self.standing.is_over:
+            return
+        first_epoch, done = divmod(self.standing.step, self.steps_an_epoch)
+        for epoch in range(first_epoch, self.recipe.whole("epochs")):
+            steps = epoch_steps(self.rows.lengths, self.batch_size, seed=self.recipe.seed, epoch=epoch)
+            yield from steps[done:]
+            done = 0
+
+    def _is_to_end(self) -> bool:
+        """Between two steps: whether what is there shall be kept as it is. Raises Stop."""
+        wanted = self.wanted()
+        if wanted == "stop":
+            self._save()
+        if wanted in ("stop", "cancel"):
+            raise Stop(self.standing.step)
+        return wanted == "keep" and self.standing.step > 0
+
+    def _multiplier(self, step: int) -> float:
+        schedule, warmup = str(self.recipe.knobs["schedule"]), self.recipe.number("warmup_ratio")
+        return step_multiplier(step, self.total_steps, schedule=schedule, warmup_ratio=warmup)
+
+    def _tell(self, loss: float) -> None:
+        standing = self.standing
+        self.report(
+            Stepped(
+                step=standing.step,
+                total_steps=self.total_steps,
+                epoch=standing.step / self.steps_an_epoch,
+                loss=loss,
+                learning_rate=self.training.optimizer.param_groups[0]["lr"],
+                tokens=standing.tokens,
+                tokens_per_second=standing.tokens / standing.seconds,
+                seconds_left=standing.seconds / standing.step * (self.total_steps - standing.step) + self.seconds_after,
+                peak_memory_bytes=standing.peak_memory_bytes,
             )
-            # ---------------------------------------------------------------- once in a while: watch
-            if step % watch_every == 0 or step == total_steps:
-                held_out = _finite(mean_loss(model, validation), step, lr)
-                if held_out < best_loss:
-                    best_loss, best = held_out, copy_of(trainable)
-                report(Evaluated(step=step, epoch=step / steps_an_epoch, loss=held_out, is_best=held_out == best_loss))
-            if should_stop():
-                raise Stop(step)
-    seconds = time.monotonic() - began
-    return Fitted(best, total_steps, seconds, tokens, tokens / seconds)
+        )
+
+    def _watch(self) -> None:
+        """Measure the validation rows, and take a copy of the weights if they never did better."""
+        standing = self.standing
+        held_out = mean_loss(self.training.model, self.validation, divisor=self.divisor)
+        standing.held_out_loss, standing.watched_step = _finite(held_out, standing.step, self.lr), standing.step
+        if held_out < standing.best_loss:
+            standing.best_loss, standing.best_step = held_out, standing.step
+            self.training.best = copy_of(self.training.trainable)
+        is_best = standing.step > 0 and held_out == standing.best_loss
+        epoch = standing.step / self.steps_an_epoch
+        self.report(Evaluated(step=standing.step, epoch=epoch, loss=held_out, is_best=is_best))
+
+    def _save(self) -> None:
+        standing = self.standing
+        standing.total_seconds = time.monotonic() - self.training.began
+        self.shelf.save(self.training, total_steps=self.total_steps, epoch=standing.step / self.steps_an_epoch)
+
+    def _end(self) -> None:
+        """What follows may take long; a checkpoint makes sure that nothing trained is lost by it."""
+        if self.standing.watched_step != self.standing.step:
+            self._watch()
+        if self.standing.step < self.total_steps:
+            self.report(FinishedEarly(step=self.standing.step, total_steps=self.total_steps))
+        self.standing.is_over = True
+        self._save()
 
 
-def step_loss(model: Model, rows: Sequence[Encoded]) -> float:
+def step_loss(model: Model, rows: Sequence[Encoded], budget: int) -> float:
     """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory."""
     model.train()
     num_labels = sum(sum(row.trained) if row.label < 0 else 1 for row in rows)
     total = 0.0
-    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
+    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows], budget):
         with mixed_precision(model):
             sums, _counts = row_losses(model, [rows[index] for index in piece])
             loss = sums.sum() / num_labels
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
-
-
-def copy_of(weights: Weights) -> Weights:
-    return {name: weight.detach().clone() for name, weight in weights.items()}
-
-
-def restore(model: Model, weights: Weights) -> None:
-    """Put weights back that `copy_of` took."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name in weights:
-                weight.copy_(weights[name])
-
-
-def peak_memory_bytes() -> int:
-    """The most this process ever held: on the GPU if there is one, else in main memory (Linux counts kilobytes)."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _finite(value: float, step: int, lr: float) -> float:

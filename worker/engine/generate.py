@@ -1,13 +1,19 @@
 """Answers to prompts: greedy, in batches, the same as one by one."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from transformers import StoppingCriteriaList
 
 from worker.engine.encode import Tokenizer
 from worker.engine.forward import Model, embedded, unwrapped
 
 BATCH_ROWS = 32
+
+Heed = Callable[[], None]
+"""Raises Stop if one was asked for."""
 
 
 def answers(
@@ -16,21 +22,26 @@ def answers(
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
+    divisor: int = 1,
+    heed: Heed = lambda: None,
     progress: Callable[[int], None],
 ) -> list[str]:
     """One answer a prompt, in order. Prompts of like length go together; `progress` is told how many are done."""
     found: dict[int, str] = {}
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for at in range(0, len(order), BATCH_ROWS):
-        batch = order[at : at + BATCH_ROWS]
-        texts = _answer(model, tokenizer, [prompts[index] for index in batch], max_new_tokens)
+    num_rows = max(1, BATCH_ROWS // divisor)
+    for at in range(0, len(order), num_rows):
+        batch = order[at : at + num_rows]
+        texts = _answer(model, tokenizer, [prompts[index] for index in batch], max_new_tokens, heed)
         found.update(zip(batch, texts, strict=True))
         progress(len(found))
     return [found[index] for index in range(len(prompts))]
 
 
 @torch.inference_mode()
-def _answer(model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], max_new_tokens: int) -> list[str]:
+def _answer(
+    model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], max_new_tokens: int, heed: Heed
+) -> list[str]:
     # Padding on the left keeps every row's last token at the end, and before the virtual tokens, so that position
     # numbers, which transformers counts from the mask, are those of the row alone.
     inputs, mask = embedded(model, prompts, "left")
@@ -46,5 +57,16 @@ def _answer(model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], ma
         top_p=None,
         top_k=None,
         pad_token_id=tokenizer.pad_token_id,
+        stopping_criteria=StoppingCriteriaList([_at_every_token(heed)]),
     )
     return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+
+
+def _at_every_token(heed: Heed) -> Callable[..., Tensor]:
+    """A batch of long answers takes minutes on a processor; a stop must not wait for its end."""
+
+    def criterion(ids: Tensor, _scores: Any, **_rest: Any) -> Tensor:
+        heed()
+        return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+
+    return criterion

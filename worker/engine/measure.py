@@ -1,16 +1,16 @@
 """How a model does on rows: what it answers, and its loss on each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.engine.batches import micro_batches
+from worker.engine.batches import micro_batches, token_budget
 from worker.engine.encode import Encoded, Tokenizer
 from worker.engine.forward import Model, class_logits, row_losses
-from worker.engine.generate import answers
+from worker.engine.generate import Heed, answers
 
 
 class Measured(NamedTuple):
@@ -22,19 +22,22 @@ class Measured(NamedTuple):
 
 
 @torch.no_grad()
-def losses_of(model: Model, rows: Sequence[Encoded]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def losses_of(
+    model: Model, rows: Sequence[Encoded], *, divisor: int = 1, heed: Heed = lambda: None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Summed loss and number of labels of each row, in order. The model is left in evaluation mode."""
     model.eval()
     sums, counts = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
+    for piece in _pieces(rows, divisor):
+        heed()
         loss, count = row_losses(model, [rows[index] for index in piece])
         sums[piece], counts[piece] = loss.cpu().numpy(), count.cpu().numpy()
     return sums, counts
 
 
-def mean_loss(model: Model, rows: Sequence[Encoded]) -> float:
+def mean_loss(model: Model, rows: Sequence[Encoded], *, divisor: int = 1) -> float:
     """Mean over all labels of all rows: per token for generate, per row for classify."""
-    sums, counts = losses_of(model, rows)
+    sums, counts = losses_of(model, rows, divisor=divisor)
     return float(sums.sum() / counts.sum())
 
 
@@ -45,24 +48,34 @@ def measure(
     *,
     labels: list[str],
     max_new_tokens: int,
+    divisor: int,
+    heed: Heed,
     progress: Callable[[int], None],
 ) -> Measured:
-    """Answers and losses on the rows; `progress` is told how many rows are done."""
-    sums, counts = losses_of(model, rows)
+    """Answers and losses on the rows; `progress` is told how many rows are done, `heed` asked all the time."""
+    sums, counts = losses_of(model, rows, divisor=divisor, heed=heed)
     if labels:
-        texts = _chosen_labels(model, rows, labels)
+        texts = _chosen_labels(model, rows, labels, divisor, heed)
     else:
         prompts = [row.prompt for row in rows]
-        texts = answers(model, tokenizer, prompts, max_new_tokens=max_new_tokens, progress=progress)
+        texts = answers(
+            model, tokenizer, prompts, max_new_tokens=max_new_tokens, divisor=divisor, heed=heed, progress=progress
+        )
     progress(len(rows))
     return Measured(texts, sums, counts)
 
 
 @torch.no_grad()
-def _chosen_labels(model: Model, rows: Sequence[Encoded], labels: list[str]) -> list[str]:
+def _chosen_labels(model: Model, rows: Sequence[Encoded], labels: list[str], divisor: int, heed: Heed) -> list[str]:
     chosen = [""] * len(rows)
-    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows]):
+    for piece in _pieces(rows, divisor):
+        heed()
         numbers = class_logits(model, [rows[index] for index in piece]).argmax(dim=-1).tolist()
         for index, number in zip(piece, numbers, strict=True):
             chosen[index] = labels[number]
     return chosen
+
+
+def _pieces(rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
+    lengths = [len(row.ids) for row in rows]
+    return micro_batches(range(len(rows)), lengths, token_budget(lengths, len(rows), divisor=divisor))

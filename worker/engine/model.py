@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from webapp.contract.tasks import Task
 from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
-from worker.engine.errors import TrainingError
+from worker.engine.errors import TrainingError, is_out_of_memory
 from worker.engine.forward import Model
 
 
@@ -82,6 +82,8 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Mode
                 folder, id2label=names, label2id=numbers, **options
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
         raise _refused("The base model cannot be loaded from its folder.", error) from error
     return model.to(place.device).requires_grad_(False).eval()
 

@@ -15,7 +15,7 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN, Message
 from webapp.contract.split import Side
 from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_text
-from worker.engine.errors import TrainingError
+from worker.engine.errors import TrainingError, is_storage_full
 from worker.engine.verdict import HeldOut
 
 CACHE = "cache"
@@ -81,6 +81,8 @@ def _table(job_dir: Path) -> Any:
     try:
         return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
     except (FileNotFoundError, ArrowInvalid, DatasetGenerationError) as error:
+        if is_storage_full(error):
+            raise
         message = f"The job's rows cannot be read: {ROWS} is missing or damaged. Start the job again from its dataset."
         raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
 

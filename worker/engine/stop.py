@@ -1,30 +1,45 @@
-"""The control pipe: how the supervisor, whose child this is, says stop, or by vanishing, die. Standard library only."""
+"""The control pipe: how the supervisor, whose child this is, asks for an end, or by vanishing, kills.
+
+Standard library only. What each word means for a training is decided in `fit.py` and `train.py`.
+"""
 
 import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Literal
+
+Wanted = Literal["go_on", "stop", "keep", "cancel"]
+"""stop: save a checkpoint and end. keep: train no further, but measure and save. cancel: end, keep nothing."""
+
+Asking = Callable[[], Wanted]
+
+LETTERS: dict[bytes, Wanted] = {b"C": "cancel", b"S": "stop", b"K": "keep"}
+"""The stronger word first: once a cancel was asked for, nothing less is heard."""
 
 
-def never() -> bool:
+def never() -> Wanted:
     """For a run by hand, which nobody can ask to stop."""
-    return False
+    return "go_on"
 
 
-def control_pipe() -> Callable[[], bool]:
-    """Listen on standard input from now on; the returned question says whether a stop was asked for.
+def control_pipe() -> Asking:
+    """Listen on standard input from now on; the returned question says what is wanted by now.
 
-    An `S` asks. End of file means that the supervisor is gone: the whole process group is killed at once, so that
-    nothing this process started lives on either.
+    End of file means that the supervisor is gone: the whole process group is killed at once, so that nothing this
+    process started lives on either.
     """
-    asked = threading.Event()
-    threading.Thread(target=_listen, args=[asked], daemon=True).start()
-    return asked.is_set
+    heard: set[bytes] = set()
+    threading.Thread(target=_listen, args=[heard], daemon=True).start()
+    return lambda: strongest(heard)
 
 
-def _listen(asked: threading.Event) -> None:
+def strongest(heard: set[bytes]) -> Wanted:
+    return next((word for letter, word in LETTERS.items() if letter in heard), "go_on")
+
+
+def _listen(heard: set[bytes]) -> None:
     # Read past Python's buffered stdin: its lock, held here for ever, would abort the interpreter when it shuts down.
     while said := os.read(0, 64):
-        if b"S" in said:
-            asked.set()
+        heard.update(letter for letter in LETTERS if letter in said)
     os.killpg(0, signal.SIGKILL)

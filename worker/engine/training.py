@@ -1,0 +1,128 @@
+"""Where a training stands: all that its next step depends on, and so all that a checkpoint must hold."""
+
+import resource
+from typing import Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from webapp.contract.recipe import Recipe
+from worker.engine.forward import Model
+from worker.engine.measure import Measured
+
+Weights = dict[str, Tensor]
+
+
+class Standing(BaseModel):
+    """The numbers of it; `state.json` in a checkpoint. Seconds and tokens count all attempts together."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    step: int = 0
+    """The last one done. Which rows come next follows from it: seed and epoch alone decide their order."""
+    tokens: int = 0
+    seconds: float = 0.0
+    """Of training."""
+    total_seconds: float = 0.0
+    """With loading and measuring."""
+    best_loss: float = float("inf")
+    best_step: int = 0
+    held_out_loss: float | None = None
+    watched_step: int = -1
+    """The one after which the validation rows were last measured."""
+    peak_memory_bytes: int = 0
+    is_over: bool = False
+    """No step is to follow: all are done, or it was asked to finish early."""
+    base_answers: list[str]
+    base_losses: list[float]
+    base_num_labels: list[int]
+    measuring_seconds: float = 0.0
+    """What it took to measure the base model, and so about what the tuned one will take."""
+
+    @classmethod
+    def after_measuring(cls, base: Measured, seconds: float) -> Self:
+        """The base model's figures travel along, so that a resumed job need not measure it again."""
+        return cls(
+            base_answers=base.answers,
+            base_losses=base.losses.tolist(),
+            base_num_labels=base.num_labels.tolist(),
+            measuring_seconds=seconds,
+        )
+
+    @property
+    def base(self) -> Measured:
+        return Measured(self.base_answers, np.array(self.base_losses), np.array(self.base_num_labels, dtype=np.int64))
+
+
+class Training:
+    """A model being trained: its trainable weights, their optimizer, and the best weights so far."""
+
+    def __init__(self, model: Model, recipe: Recipe, standing: Standing, *, began: float) -> None:
+        """`began`: on the monotonic clock, as if all attempts had been one."""
+        self.model, self.standing, self.began = model, standing, began
+        self.trainable: Weights = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        self.best = copy_of(self.trainable)
+        self.optimizer = torch.optim.AdamW(
+            self.trainable.values(),
+            lr=recipe.number("learning_rate"),
+            weight_decay=recipe.number("weight_decay"),
+            fused=next(iter(self.trainable.values())).is_cuda,
+        )
+
+    def use_best(self) -> None:
+        _put(self.trainable, self.best)
+
+    def tensors(self) -> dict[str, Weights]:
+        """Every tensor of it by the name of the file it belongs in."""
+        moments = self.optimizer.state_dict()["state"]
+        return {
+            "weights": self.trainable,
+            "best": self.best,
+            "optimizer": {f"{number}.{key}": one for number, state in moments.items() for key, one in state.items()},
+            "random": _dice(),
+        }
+
+    def restore(self, tensors: dict[str, Weights]) -> None:
+        """Put back what `tensors` gave. The dice come last, as building the model has thrown them."""
+        _put(self.trainable, tensors["weights"])
+        _put(self.best, tensors["best"])
+        moments: dict[int, Weights] = {}
+        for name, tensor in tensors["optimizer"].items():
+            number, _dot, key = name.partition(".")
+            moments.setdefault(int(number), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        _restore_dice(tensors["random"])
+
+
+def copy_of(weights: Weights) -> Weights:
+    return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+def peak_memory_bytes() -> int:
+    """The most this process ever held: on the GPU if there is one, else in main memory (Linux counts kilobytes)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@torch.no_grad()
+def _put(weights: Weights, values: Weights) -> None:
+    for name, weight in weights.items():
+        weight.copy_(values[name])
+
+
+def _dice() -> Weights:
+    """The states of torch's random numbers, from which dropout draws. Nothing here draws from Python's or numpy's."""
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"processor": torch.get_rng_state()} | {f"card.{number}": state for number, state in enumerate(cards)}
+
+
+def _restore_dice(states: Weights) -> None:
+    """A machine with fewer cards than the last one takes as many states as it has cards."""
+    torch.set_rng_state(states["processor"])
+    for number in range(torch.cuda.device_count()):
+        if f"card.{number}" in states:
+            torch.cuda.set_rng_state(states[f"card.{number}"], number)
