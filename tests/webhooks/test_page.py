@@ -102,7 +102,7 @@ def test_deleting_takes_what_was_still_to_be_told_along(alice: User, alice_clien
 def test_a_given_up_notice_is_shown_and_goes_back_into_the_outbox(alice: User, alice_client: Client) -> None:
     notice = given_up(alice)
     page = html(alice_client)
-    assert "Given up" in page and "It answered 500." in page and "Try again" in page
+    assert "Given up" in page and "It answered 500." in page and "12 tries" in page and "Try again" in page
     alice_client.post(reverse("notice-retry", args=[notice.id]))
     notice.refresh_from_db()
     assert notice.given_up_at is None and notice.tries == 0
