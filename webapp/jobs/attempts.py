@@ -67,6 +67,7 @@ def _take(job: Job, worker: Worker, slot: int) -> bool:
         slot=slot,
         attempt=job.attempt + 1,
         worker=worker,
+        avoid_worker=None,
         heartbeat_at=now,
         lease_expires_at=now + settings.TIMING.lease_span,
         state_deadline=now + timedelta(seconds=settings.TIMING.start_deadline),
@@ -162,6 +163,7 @@ def job_hand_back(job: Job, *, reason: str, actor: str = "worker", guard: Q | No
         guard=guard,
         live={},
         asked=_still_asked(asked, to),
+        avoid_worker=job.worker if asked == Asked.MOVE else None,
         not_before=None,
         progress_step=step,
     )

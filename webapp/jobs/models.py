@@ -99,6 +99,8 @@ class Job(models.Model):
     """Attempts that ended badly since the last progress."""
     progress_step = models.PositiveIntegerField(default=0)
     """The newest checkpoint's step when the job was last given back: beyond it is progress."""
+    avoid_worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+")
+    """Whom the job was moved away from; forgotten when another takes it, or when a person pauses and resumes it."""
     micro_batch_divisor = models.PositiveSmallIntegerField(default=1)
     """2 once memory ran out."""
     resume_from = models.CharField(max_length=60, blank=True)

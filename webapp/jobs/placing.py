@@ -13,6 +13,8 @@ def misfit(job: Job, worker: Worker) -> str | None:
     """Why this worker, whatever it does now, cannot do the job; None if it can. Reads as "no worker …"."""
     if worker.recipe_version < job.recipe_version:
         return "of a newer version"
+    if job.avoid_worker_id == worker.id:
+        return f"other than {worker.name}, from which it was moved away"
     missing = [label for label in job.needs_labels if label not in worker.labels]
     if missing:
         return f"with the label{'s' if len(missing) > 1 else ''} {', '.join(f'“{label}”' for label in missing)}"
@@ -23,6 +25,15 @@ def misfit(job: Job, worker: Worker) -> str | None:
     if free is not None and free < MIN_DISK_FREE_BYTES:
         return f"with free disk space ({_gigabytes(free)} left, {_gigabytes(MIN_DISK_FREE_BYTES)} needed)"
     return None
+
+
+def others_for(job: Job, online: Iterable[Worker]) -> list[Worker]:
+    """Workers that could take the job over from the one that has it."""
+    return [
+        worker
+        for worker in online
+        if worker.id != job.worker_id and worker.intent == Intent.ACTIVE and misfit(job, worker) is None
+    ]
 
 
 def why_no_worker(job: Job, online: Iterable[Worker]) -> str | None:

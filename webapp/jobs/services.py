@@ -7,11 +7,17 @@ from webapp.celery import wake_workers
 from webapp.clock import database_now
 from webapp.jobs.checkpoints import checkpoint_find, checkpoint_word, checkpoints_of
 from webapp.jobs.models import Asked, Job, JobQuerySet, Priority, State
+from webapp.jobs.placing import others_for
 from webapp.jobs.transition import BY_PERSON, transition
+from webapp.workers.models import Worker
 
 
 class AlreadyOver(Exception):
     """The job ended, or was being saved, before the request arrived."""
+
+
+class NoOtherWorker(Exception):
+    """Nobody else takes jobs just now and can do this one; it stays where it is."""
 
 
 class NoSuchCheckpoint(Exception):
@@ -43,7 +49,12 @@ def job_keep(job: Job) -> None:
 
 
 def job_move_away(job: Job) -> None:
-    """Ask a running job to save a checkpoint and go to the queue for another worker. Raises AlreadyOver."""
+    """Ask a running job to save a checkpoint and go to the queue for another worker.
+
+    Raises NoOtherWorker while there is none that could take it, AlreadyOver.
+    """
+    if not others_for(job, Worker.objects.online(database_now())):
+        raise NoOtherWorker
     _ask(job, Asked.MOVE)
 
 
@@ -63,6 +74,7 @@ def job_resume(job: Job, *, checkpoint: str = "") -> None:
         actor=BY_PERSON,
         reason=f"Resumed from {checkpoint}." if checkpoint else "Resumed.",
         resume_from=checkpoint or job.resume_from,
+        avoid_worker=None,
         not_before=None,
         crash_count=0,
     )
