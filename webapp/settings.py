@@ -131,8 +131,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_URL = os.environ.get("GRAFTWORK_BROKER_URL", "")
 """Empty: no broker, as in tests; a job is then found when a worker looks."""
 
-WORKER_DATABASE_URL = os.environ.get("GRAFTWORK_WORKER_DATABASE_URL", os.environ.get("GRAFTWORK_DATABASE_URL", ""))
-WORKER_BROKER_URL = os.environ.get("GRAFTWORK_WORKER_BROKER_URL", BROKER_URL)
+WORKER_DATABASE_URL = os.environ.get("GRAFTWORK_WORKER_DATABASE_URL") or os.environ.get("GRAFTWORK_DATABASE_URL", "")
+WORKER_BROKER_URL = os.environ.get("GRAFTWORK_WORKER_BROKER_URL") or BROKER_URL
 """What a joining worker is told; it may have to reach the services under other names than the web does."""
 
 TIMING = timing_from_environment()

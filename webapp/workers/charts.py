@@ -24,6 +24,10 @@ class Curve(NamedTuple):
     minutes: float
 
     @property
+    def digits(self) -> int:
+        return 1 if self.unit == "GB" else 0
+
+    @property
     def spoken(self) -> str:
         """The curve for someone who does not see it."""
         span = f"{self.lowest:.0f} to {self.highest:.0f} {self.unit}"

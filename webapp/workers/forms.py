@@ -17,7 +17,9 @@ class WorkerForm(forms.Form):
         help_text="Words that a job can require, with commas between: fast, eu. None are needed.",
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}),
     )
-    slots = forms.IntegerField(required=False, min_value=1, max_value=MOST_SLOTS)
+    slots = forms.IntegerField(
+        required=False, widget=forms.NumberInput(attrs={"min": 1, "max": MOST_SLOTS, "inputmode": "numeric"})
+    )
 
     def __init__(self, *words: Any, worker: Worker | None = None, **named: Any) -> None:
         """`worker`: whose devices bound the slots; None where nothing is known of it yet."""
