@@ -19,6 +19,8 @@ from webapp.webhooks.sending import Answer, post
 from webapp.webhooks.services import (
     MAX_WEBHOOKS,
     TooMany,
+    _claim,
+    _record,
     notice_retry,
     notices_add,
     notices_deliver,
@@ -148,6 +150,18 @@ def test_a_sender_that_died_is_followed_by_another(alice: User, monkeypatch: pyt
         assert notices_deliver(later(61)) == 1
     notice.refresh_from_db()
     assert notice.delivered_at and notice.tries == 2
+
+
+def test_a_sender_that_comes_back_late_does_not_disturb_the_next_but_its_success_counts(alice: User) -> None:
+    late, now = add_one(alice), later()
+    assert _claim(late, now)
+    assert notices_deliver(later(61)) == 1
+    _record(late, Answer(None, "Late."), now)
+    notice = Notice.objects.get()
+    assert (notice.tries, notice.last_error) == (2, "No connection: Connection refused.")
+    assert notice.next_try_at > later(61)
+    _record(late, Answer(200, ""), now)
+    assert Notice.objects.get().delivered_at
 
 
 def interrupted(*_words: Any, **_named: Any) -> None:
