@@ -4,11 +4,12 @@ Also which foreign exceptions mean a full disk or too little memory: libraries s
 """
 
 import errno
+import os
 from collections.abc import Iterator
 
 from webapp.contract.failures import EngineFailure
 
-_STORAGE_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STORAGE_FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
 _MEMORY_WORDS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation")
 """torch says so in words alone on the CPU (DefaultCPUAllocator), C++ libraries by the name of their exception."""
 
@@ -34,7 +35,8 @@ class Stop(Exception):
 def is_storage_full(error: BaseException) -> bool:
     """safetensors wraps the system's words in an exception of its own, datasets hangs it behind one."""
     return any(
-        (isinstance(one, OSError) and one.errno in _STORAGE_FULL) or "No space left on device" in str(one)
+        (isinstance(one, OSError) and one.errno in _STORAGE_FULL)
+        or any(words in str(one) for words in _STORAGE_FULL.values())
         for one in _chain(error)
     )
 

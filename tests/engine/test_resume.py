@@ -1,0 +1,128 @@
+"""A job that was interrupted ends as if it had not been: same losses, same rows, same adapter, to the last digit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.dice import make_dice
+from tests.engine.here import Attempt, asked, lay_job, with_options
+from webapp.contract.job_dir import VERDICT
+from webapp.contract.methods import METHODS
+from webapp.contract.verdict import Verdict
+
+PAIRS = [(method.name, task) for method in METHODS.values() for task in method.tasks]
+
+
+def assert_same_adapter(one: Attempt, other: Attempt) -> None:
+    assert one.weights.keys() == other.weights.keys()
+    for name, weight in one.weights.items():
+        assert torch.equal(weight, other.weights[name]), name
+
+
+def verdict_of(attempt: Attempt) -> Verdict:
+    verdict = Verdict.model_validate_json((attempt.job_dir / VERDICT).read_text())
+    return verdict.model_copy(update={"cost": None})
+
+
+@pytest.mark.parametrize(("method", "task"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_a_stopped_job_goes_on_as_if_undisturbed(method: str, task: str, tmp_path: Path) -> None:
+    whole = Attempt(lay_job(tmp_path, task=task, method=method))
+    assert whole.exit_code == 0
+    at = make_dice().randrange(1, len(whole.trace))
+    job_dir = lay_job(tmp_path, task=task, method=method)
+    first, second = asked(job_dir, "stop", "stepped", at), Attempt(job_dir)
+    assert (first.exit_code, first.events[-1].kind, first.steps_kept) == (3, "stopped", [at])
+    assert (second.exit_code, second.of_kind("started")[0].resumed_step) == (0, at)
+    assert min(second.trace) == at + 1 and max(first.trace) == at
+    assert first.trace | second.trace == whole.trace
+    assert first.watched | second.watched == whole.watched
+    assert_same_adapter(second, whole)
+    assert verdict_of(second) == verdict_of(whole)
+    assert "measuring_base" not in second.phases()
+
+
+def test_many_interruptions_change_no_more_than_one(tmp_path: Path) -> None:
+    whole = Attempt(lay_job(tmp_path))
+    job_dir = with_options(lay_job(tmp_path), checkpoint_steps=4)
+    attempts = [asked(job_dir, "stop", "stepped", 2)]
+    while attempts[-1].exit_code == 3:
+        attempts.append(asked(job_dir, "stop", "stepped", 2))
+    told: dict[int, tuple[float, ...]] = {}
+    for attempt in attempts:
+        assert not told.keys() & attempt.trace.keys()
+        told |= attempt.trace
+    assert told == whole.trace
+    assert len(attempts) > len(whole.trace) // 2
+    assert_same_adapter(attempts[-1], whole)
+
+
+def test_figures_go_on_counting(tmp_path: Path) -> None:
+    job_dir = lay_job(tmp_path)
+    first, second = asked(job_dir, "stop", "stepped", 6), Attempt(job_dir)
+    before, after = first.of_kind("stepped")[-1], second.of_kind("stepped")[0]
+    assert after.tokens > before.tokens and after.peak_memory_bytes >= before.peak_memory_bytes
+    assert after.tokens / after.tokens_per_second > before.tokens / before.tokens_per_second
+    finished = second.of_kind("finished")[0]
+    assert finished.total_seconds > second.events[-1].at - second.events[0].at
+    assert finished.train_seconds > second.of_kind("stepped")[-1].at - second.of_kind("started")[0].at
+
+
+def test_stopped_while_the_tuned_model_is_measured_it_trains_no_step_again(tmp_path: Path) -> None:
+    whole = Attempt(lay_job(tmp_path))
+    job_dir = lay_job(tmp_path)
+    first = asked(job_dir, "stop", "phase_moved", phase="measuring_tuned")
+    second = Attempt(job_dir)
+    assert first.exit_code == 3 and first.trace == whole.trace
+    assert second.exit_code == 0 and second.trace == {} and second.watched == {}
+    assert second.of_kind("started")[0].resumed_step == max(whole.trace)
+    assert_same_adapter(second, whole)
+
+
+@pytest.mark.parametrize("phase", ["loading", "measuring_base"])
+@pytest.mark.parametrize("word", ["stop", "cancel"])
+def test_asked_to_end_before_any_training_it_does(phase: str, word: str, tmp_path: Path) -> None:
+    attempt = asked(lay_job(tmp_path), word, "phase_moved", phase=phase)  # type: ignore[arg-type]
+    assert (attempt.exit_code, attempt.events[-1].kind) == (3, "stopped")
+    assert attempt.trace == {} and attempt.steps_kept == []
+    assert len(attempt.of_kind("phase_moved")) == ["loading", "measuring_base"].index(phase) + 1
+
+
+@pytest.mark.parametrize("moment", ["stepped", "phase_moved"])
+def test_cancelled_it_leaves_no_checkpoint_and_no_adapter(moment: str, tmp_path: Path) -> None:
+    job_dir = lay_job(tmp_path)
+    attempt = asked(job_dir, "cancel", moment, 3 if moment == "stepped" else 1)
+    assert (attempt.exit_code, attempt.events[-1].kind) == (3, "stopped")
+    assert attempt.steps_kept == [] and list((job_dir / "checkpoints").iterdir()) == []
+    assert not list(job_dir.glob("adapter*"))
+
+
+def test_asked_to_keep_it_ends_training_and_makes_an_adapter(tmp_path: Path) -> None:
+    attempt = asked(lay_job(tmp_path), "keep", "stepped", 7)
+    (early,) = attempt.of_kind("finished_early")
+    assert attempt.exit_code == 0 and attempt.events[-1].kind == "finished"
+    assert (early.step, max(attempt.trace), max(attempt.watched)) == (7, 7, 7)
+    assert early.total_steps > 7 and attempt.weights
+    assert verdict_of(attempt).primary.num_rows > 0
+
+
+def test_asked_to_keep_before_a_step_is_done_it_does_one(tmp_path: Path) -> None:
+    attempt = asked(lay_job(tmp_path), "keep", "phase_moved")
+    assert attempt.exit_code == 0
+    assert list(attempt.trace) == [1] and attempt.of_kind("finished_early")[0].step == 1
+
+
+def test_a_job_that_finished_early_stays_so_when_interrupted(tmp_path: Path) -> None:
+    """It was asked once to keep what there is; whoever goes on need not be asked again."""
+    job_dir = lay_job(tmp_path)
+
+    def wanted() -> str:
+        phases = [event for event in told if getattr(event, "phase", "") == "measuring_tuned"]
+        return "stop" if phases else "keep" if sum(event.kind == "stepped" for event in told) == 5 else "go_on"
+
+    told: list[object] = []
+    first = Attempt(job_dir, wanted, told.append)  # type: ignore[arg-type]
+    second = Attempt(job_dir)
+    assert (first.exit_code, first.steps_kept[0]) == (3, 5)
+    assert (second.exit_code, second.trace) == (0, {})
+    assert second.of_kind("finished_early")[0].step == 5
