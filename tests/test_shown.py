@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.adapters.made import make_verdict
+from tests.adapters.verdicts import make_verdict
 from webapp.shown import difference_in, duration, in_metric, megabytes, percent, plain, short_count
 
 PRIMARY = make_verdict().primary

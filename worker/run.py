@@ -96,7 +96,7 @@ class Run:
             outcome = run_base_model_fetch(base_model.id, base_model.path, job_dir, self.tick, leash)
         if outcome is None or outcome.exit_code == 0:
             outcome = run_engine(job_dir, self.tick, leash, module=settings.ENGINE_MODULE)
-        if not self.is_mine:
+        if not (self.is_mine and self._tell(self._record_rest)):
             log.warning("job %s attempt %s was given to another worker", self.job.id, self.job.attempt)
         elif outcome.exit_code == 0:
             self._keep(job_dir)
@@ -113,19 +113,29 @@ class Run:
             return "go_on"
         self._told_at = now
         try:
-            beat = job_record(self.job, self._pending, first=self._num_told)
+            asked = self._record()
         except Error as error:
             connection.close()
             return self._without_database(now, error)
-        self._num_told += len(self._pending)
-        self._pending, self._away_since = [], None
-        self.is_mine = beat.is_mine
-        if not beat.is_mine:
+        if not self.is_mine:
             return "kill"
         if self.job.time_limit_seconds and now - self._began > self.job.time_limit_seconds:
             self.time_is_up = True
             return "stop"
-        return max(_ORDERS[beat.asked], self.order()[0], key=("go_on", "keep", "stop", "cancel").index)
+        return max(_ORDERS[asked], self.order()[0], key=("go_on", "keep", "stop", "cancel").index)
+
+    def _record(self) -> Asked:
+        """Hand what is pending to the job's history; learn whether it is still ours, and what is asked of it."""
+        beat = job_record(self.job, self._pending, first=self._num_told)
+        self._num_told += len(self._pending)
+        self._pending, self._away_since = [], None
+        self.is_mine = beat.is_mine
+        return beat.asked
+
+    def _record_rest(self) -> bool:
+        """The child's last words, which the tick that brought them may have been too soon to write."""
+        self._record()
+        return self.is_mine
 
     def _without_database(self, now: float, error: Error) -> Order:
         if self._away_since is None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job
 from webapp.accounts.models import User
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.services import adapter_store
 from webapp.contract.job_dir import ADAPTER, MANIFEST, VERDICT, FileEntry, Manifest
-from webapp.contract.verdict import Comparison, Cost, Verdict
 from webapp.jobs.models import Job, State
 
 CARD = """# First
@@ -64,23 +64,6 @@ def make_many(owner: User, how_many: int) -> None:
             zip_bytes=1,
             zip_sha256=version.zip_sha256,
         )
-
-
-def make_verdict() -> Verdict:
-    return Verdict(
-        outcome="better",
-        sentence="Better than the base model: exact match 4 % → 91 %.",
-        baseline="The base model on the same rows.",
-        primary=Comparison(
-            metric="exact_match", label="Exact match", base=0.04, tuned=0.91, difference=0.87, low=0.81, high=0.92,
-            num_rows=60, wins=52, ties=8, losses=0,
-        ),
-        cost=Cost(
-            train_seconds=75, total_seconds=131, tokens=41000, tokens_per_second=560, peak_memory_bytes=2_000_000_000,
-            trainable_params=2_442_240, total_params=136_957_248, adapter_bytes=9_768_960,
-            full_checkpoint_bytes=269_060_552,
-        ),
-    )  # fmt: skip
 
 
 def _write(attempt_dir: Path) -> None:

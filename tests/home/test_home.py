@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.adapters.made import make_verdict
+from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job, make_version
 from webapp.accounts.models import User
 from webapp.jobs.figures import LiveFigures

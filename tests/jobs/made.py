@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.adapters.made import make_verdict
+from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job, make_starter, make_worker
 from webapp.accounts.models import User
 from webapp.contract.events import Evaluated, PhaseMoved, Started, Stepped

@@ -34,7 +34,7 @@ def finished_attempt(job: Job) -> Path | None:
     for number in range(job.attempt - 1, 0, -1):
         folder = storage.attempt_dir(job.id, number)
         with contextlib.suppress(FilesDiffer, OSError, ValueError):
-            _verify(folder / ADAPTER)
+            verify(folder / ADAPTER)
             Verdict.model_validate_json((folder / VERDICT).read_bytes())
             return folder
     return None
@@ -46,7 +46,7 @@ def adapter_store(job: Job, made: Path) -> AdapterVersion | None:
     None if the job was given to another worker meanwhile: nothing of this attempt is kept. Raises FilesDiffer, and
     the database's error where it stays away; then nothing is known yet, and one calls again.
     """
-    manifest = _verify(made / ADAPTER)
+    manifest = verify(made / ADAPTER)
     verdict = Verdict.model_validate_json((made / VERDICT).read_bytes())
     adapter, _new = Adapter.objects.get_or_create(owner=job.owner, name=job.name)
     while True:
@@ -79,7 +79,7 @@ def _fill(version: AdapterVersion, made: Path) -> None:
     """Copy and pack the files, bring them to the disk, and note what they are."""
     shutil.copytree(made, version.files_dir)
     # What was copied is what is promised: a bit that flips on the way is found now, not by a person.
-    _verify(version.files_dir)
+    verify(version.files_dir)
     title = slugify(version.adapter.name) or "adapter"
     _pack(version.files_dir, version.zip_path, folder=f"{title}-v{version.number}")
     _sync(storage.adapter_dir(version.id))
@@ -88,7 +88,8 @@ def _fill(version: AdapterVersion, made: Path) -> None:
     version.zip_sha256 = _sha256(version.zip_path)
 
 
-def _verify(folder: Path) -> Manifest:
+def verify(folder: Path) -> Manifest:
+    """Every file is what the manifest says. Raises FilesDiffer, or OSError where one is missing."""
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     for entry in manifest.files:
         path = folder / entry.name
