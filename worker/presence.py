@@ -58,7 +58,7 @@ class Presence:
             last = last or Worker.objects.filter(id=self.worker_id).first()
             figures = load(last.devices if last else (), data_dir=settings.DATA_DIR)
             worker = worker_heartbeat(self.worker_id, figures, host=host_name(), pid=os.getpid())
-            self.on_change(worker or self._superseded())
+            self.on_change(worker or self._superseded(last))
             return worker
         except Error as error:
             log.warning("No heartbeat, the database is away: %s", str(error).strip().split("\n")[0])
@@ -67,8 +67,10 @@ class Presence:
             log.exception("A heartbeat went wrong; the next one comes in %g s.", settings.TIMING.heartbeat)
         return last
 
-    def _superseded(self) -> Worker:
+    def _superseded(self, last: Worker | None) -> Worker:
         """While we could not be heard another process took our name: end as a retired one does."""
         log.error("Another process holds this worker's name now, or its row is gone. This process ends.")
         self._ends.set()
-        return Worker(id=self.worker_id, intent=Intent.RETIRED)
+        worker = last or Worker(id=self.worker_id)
+        worker.intent = Intent.RETIRED
+        return worker

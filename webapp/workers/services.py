@@ -58,7 +58,10 @@ def _is_alive(worker: Worker, host: str, now: datetime) -> bool:
     if worker.host != host or worker.pid is None or worker.started_at is None:
         return True
     try:
-        age_seconds = time.time() - float(psutil.Process(worker.pid).create_time())
+        process = psutil.Process(worker.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        age_seconds = time.time() - float(process.create_time())
     except psutil.NoSuchProcess:
         return False
     # A process younger than the row only got the number of one that is gone. Ages, so that clocks need not agree.
