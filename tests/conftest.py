@@ -12,6 +12,7 @@ os.environ["GRAFTWORK_HOME"] = tempfile.mkdtemp(prefix="graftwork-tests-")
 import pytest
 from django.test import Client
 
+from tests.databases import either_database, postgresql_database, sqlite_database  # noqa: F401
 from tests.factories import make_user
 from webapp.accounts.models import User
 
