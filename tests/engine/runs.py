@@ -1,9 +1,12 @@
 """The engine run as the worker runs it: in a process of its own, on a job folder with a tiny base model."""
 
+import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,6 +64,41 @@ def run_engine(job_dir: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
     )
+
+
+class Supervised:
+    """The engine with its control pipe in our hands, in a process group of its own."""
+
+    def __init__(self, job_dir: Path) -> None:
+        self.job_dir = job_dir
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "worker.engine", str(job_dir), "--supervised"],
+            cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def wait_for(self, kind: str) -> Event:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if found := [event for event in self.events() if event.kind == kind]:
+                return found[0]
+            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+            time.sleep(0.05)
+        raise AssertionError(f"no {kind} in a minute")
+
+    def events(self) -> list[Event]:
+        return events_of(self.job_dir) if (self.job_dir / EVENTS).exists() else []
+
+    def say(self, words: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(words)
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        """Nothing to do if it has ended by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def events_of(job_dir: Path) -> list[Event]:

@@ -1,10 +1,8 @@
 """A checkpoint is whole or passed over; older ones go only after a newer is in place; no error of writing is lost."""
 
 import json
-import resource
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import torch
 
 from tests.engine.commits import RECIPE, Bench
 from tests.engine.dice import make_dice
+from tests.engine.full_disk import files_no_longer_than
 from tests.faults.crash_points import crash_points
 from webapp.contract.checkpoint import CheckpointManifest, checkpoint_folders, checkpoints_in, newest_whole
 from webapp.contract.events import CheckpointRefused, CheckpointSaved
@@ -174,17 +173,6 @@ def test_nothing_is_saved_twice(job_dir: Path) -> None:
     again = Bench(job_dir)
     again.save()
     assert len([event for event in bench.told + again.told if isinstance(event, CheckpointSaved)]) == 1
-
-
-@contextmanager
-def files_no_longer_than(num_bytes: int) -> Iterator[None]:
-    """The system cuts every write at this length: a disk that fills up in the middle of a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_write_that_fails_halfway_is_told_and_harms_nothing(job_dir: Path) -> None:

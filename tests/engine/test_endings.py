@@ -3,25 +3,23 @@
 import errno
 import json
 import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tests.engine.runs import events_of, run_engine
-from tests.stack import PROJECT
+from tests.engine.runs import Supervised, events_of, run_engine
 from tests.tiny import capitals, lay_job_dir, lay_job_dir_of, make_bert, make_llama, tiny_recipe, vowels
-from webapp.contract.events import Event, Failed, Stepped, append_event
+from webapp.contract.checkpoint import checkpoints_in
+from webapp.contract.events import Failed, Stepped, append_event
 from webapp.contract.job_dir import ADAPTER, BASE_MODEL, EVENTS, FACTS, RECIPE, ROWS
 from worker.engine.child import exit_code_of
 from worker.engine.child import failure_of as failure_of_error
-from worker.engine.stop import never
+from worker.engine.stop import never, strongest
 from worker.engine.train import train
 
 ENDLESS = {"epochs": 100, "batch_size": 1}
@@ -132,7 +130,12 @@ def test_a_bug_of_ours_is_owned_up_to(job_dir: Path, capsys: pytest.CaptureFixtu
     ("error", "code"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage_full"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "storage_full"),
         (MemoryError(), "out_of_memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to get 9."), "out_of_memory"),
+        (RuntimeError("std::bad_alloc"), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), "out_of_memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), "out_of_memory"),
     ],
@@ -141,34 +144,6 @@ def test_a_machine_that_is_too_small_says_what_helps(error: Exception, code: str
     failed = failure_of_error(error)
     assert failed.code == code
     assert "Free some space" in failed.message or "Lower the batch size" in failed.message
-
-
-class Supervised:
-    """The engine with its control pipe in our hands, in a process group of its own."""
-
-    def __init__(self, job_dir: Path) -> None:
-        self.job_dir = job_dir
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "worker.engine", str(job_dir), "--supervised"],
-            cwd=PROJECT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-
-    def wait_for(self, kind: str) -> Event:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if found := [event for event in self.events() if event.kind == kind]:
-                return found[0]
-            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
-            time.sleep(0.05)
-        raise AssertionError(f"no {kind} in a minute")
-
-    def events(self) -> list[Event]:
-        return events_of(self.job_dir) if (self.job_dir / EVENTS).exists() else []
-
-    def say(self, words: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(words)
-        self.process.stdin.flush()
 
 
 @pytest.fixture
@@ -181,22 +156,32 @@ def endless(llama: Path, tmp_path: Path) -> Any:
     supervised.process.wait()
 
 
-def test_asked_to_stop_it_stops_between_two_steps(endless: Supervised) -> None:
+def test_asked_to_stop_it_saves_a_checkpoint_and_stops_between_two_steps(endless: Supervised) -> None:
     endless.wait_for("stepped")
     endless.say(b"S\n")
-    assert endless.process.wait(10) == 3
+    assert endless.process.wait(30) == 3
     last = endless.events()[-1]
     steps = [event.step for event in endless.events() if isinstance(event, Stepped)]
     assert last.kind == "stopped" and last.step == steps[-1]
+    assert [one.manifest.step for one in checkpoints_in(endless.job_dir)] == [last.step]
     assert not (endless.job_dir / ADAPTER).exists()
 
 
-def test_asked_to_stop_before_training_it_stops_too(endless: Supervised) -> None:
+def test_a_cancel_said_after_a_stop_still_cancels(endless: Supervised) -> None:
     endless.wait_for("phase_moved")
-    endless.say(b"S\n")
-    assert endless.process.wait(30) == 3
+    endless.say(b"KSC\n")
+    assert endless.process.wait(60) == 3
     assert [event.kind for event in endless.events()][-1] == "stopped"
     assert not [event for event in endless.events() if event.kind == "stepped"]
+    assert checkpoints_in(endless.job_dir) == []
+
+
+@pytest.mark.parametrize(
+    ("letters", "word"),
+    [("", "go_on"), ("K", "keep"), ("S", "stop"), ("C", "cancel"), ("SK", "stop"), ("CKS", "cancel"), ("x", "go_on")],
+)
+def test_the_strongest_word_is_heard(letters: str, word: str) -> None:
+    assert strongest({letter.encode() for letter in letters}) == word
 
 
 def test_when_its_supervisor_vanishes_it_dies(endless: Supervised) -> None:

@@ -1,0 +1,92 @@
+"""Real processes killed at random moments; what is trained in the end is what an undisturbed process trains."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.engine.dice import make_dice
+from tests.engine.here import Attempt, lay_job, with_options
+from tests.engine.runs import Supervised
+from webapp.contract.events import Event, Stepped
+from webapp.contract.job_dir import ADAPTER, EVENTS
+
+SECONDS_OF_WORK = 2.5
+"""Kills fall within this time after the engine has said its first word: while it loads, measures, trains and saves."""
+
+
+class Killed:
+    """One job run to its end however often it is killed."""
+
+    def __init__(self, job_dir: Path) -> None:
+        self.job_dir = with_options(job_dir, checkpoint_steps=2)
+        self.trace: dict[int, float] = {}
+        self.num_kills = 0
+        self.is_done = False
+
+    def attempt(self, seconds: float | None) -> None:
+        """Killed after that many seconds of work, or, with None, left to end."""
+        (self.job_dir / EVENTS).unlink(missing_ok=True)
+        engine = Supervised(self.job_dir)
+        try:
+            if seconds is not None:
+                engine.wait_for("phase_moved")
+                self._work(engine, seconds)
+            else:
+                engine.process.wait(120)
+        finally:
+            engine.kill()
+        assert engine.process.returncode in (0, -signal.SIGKILL), engine.events()[-1]
+        self.num_kills += engine.process.returncode != 0
+        self.is_done = engine.process.returncode == 0
+        self._note(engine.events())
+
+    def _work(self, engine: Supervised, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and engine.process.poll() is None:
+            time.sleep(0.01)
+
+    def _note(self, events: list[Event]) -> None:
+        """A step done again after a kill must have the loss it had the first time."""
+        for event in events:
+            if isinstance(event, Stepped):
+                assert abs(self.trace.setdefault(event.step, event.loss) - event.loss) < 1e-6, event
+
+
+def kill_until(num_kills: int, folder: Path) -> int:
+    """Jobs one after the other, until so many kills have struck; each job is as the undisturbed one. Returns jobs."""
+    dice = make_dice()
+    whole = Attempt(lay_job(folder, epochs=10))
+    struck = num_jobs = 0
+    while struck < num_kills:
+        killed = Killed(lay_job(folder, epochs=10))
+        while not killed.is_done:
+            is_left_alone = struck + killed.num_kills >= num_kills
+            killed.attempt(None if is_left_alone else dice.uniform(0, SECONDS_OF_WORK))
+        struck, num_jobs = struck + killed.num_kills, num_jobs + 1
+        assert_as_undisturbed(killed, whole)
+        shutil.rmtree(killed.job_dir)
+    print(f"{struck} kills in {num_jobs} jobs")  # noqa: T201
+    return num_jobs
+
+
+def assert_as_undisturbed(killed: Killed, whole: Attempt) -> None:
+    assert killed.trace.keys() == whole.trace.keys()
+    for step, (loss, _lr, _tokens) in whole.trace.items():
+        assert abs(killed.trace[step] - loss) < 1e-6, step
+    weights = load_file(killed.job_dir / ADAPTER / "adapter_model.safetensors")
+    for name, weight in whole.weights.items():
+        torch.testing.assert_close(weights[name], weight, rtol=0, atol=1e-6)
+
+
+def test_three_kills_change_nothing(tmp_path: Path) -> None:
+    assert kill_until(3, tmp_path) >= 1
+
+
+@pytest.mark.slow
+def test_fifty_kills_change_nothing(tmp_path: Path) -> None:
+    assert kill_until(50, tmp_path) >= 1
