@@ -5,6 +5,7 @@ import os
 import socket
 import time
 
+from django.core.exceptions import ValidationError
 from django.db import Error, connection
 
 from webapp.workers.models import Worker
@@ -40,9 +41,9 @@ def _name() -> str:
     worker_id = os.environ.get("GRAFTWORK_WORKER_ID")
     if not worker_id:
         return os.environ.get("GRAFTWORK_WORKER_NAME") or name_from_host(host_name())
-    name = Worker.objects.filter(id=worker_id).values_list("name", flat=True).first()
-    if name is None:
+    try:
+        return Worker.objects.values_list("name", flat=True).get(id=worker_id)
+    except (Worker.DoesNotExist, ValidationError) as error:
         raise Refused(
             f"The app knows no worker with the id {worker_id}. Join again with a token from the page Workers."
-        )
-    return name
+        ) from error

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from django.db import connection
 
-from tests.stack import PROJECT, environment_of_a_person
 from tests.workers.made import CPU, ELSEWHERE, HERE, gpu, make_worker, register
 from webapp.clock import database_now
 from webapp.contract.devices import Load
@@ -127,9 +127,23 @@ def test_a_process_that_lost_its_name_is_told_and_changes_nothing() -> None:
     assert worker.loads == [] and worker.stopped_at is None
 
 
-def test_of_eight_processes_that_want_a_name_at_once_one_gets_it(tmp_path: Path) -> None:
-    environment = {**environment_of_a_person(), "GRAFTWORK_HOME": str(tmp_path)}
-    race = [sys.executable, "-m", "tests.workers.race"]
-    done = subprocess.run(race, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
-    results = done.stdout.split()
-    assert results.count("refused") == len(results) - 1 == 7, done.stderr
+def test_of_eight_processes_that_want_a_name_at_once_one_gets_it(either_database: str) -> None:
+    results: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def ask(number: int) -> None:
+        barrier.wait()
+        try:
+            results.append(register("box", host=f"host-{number}", pid=number).host)
+        except Refused:
+            results.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=ask, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results)[1:] == ["refused"] * 7
+    assert Worker.objects.get().host == min(results)
