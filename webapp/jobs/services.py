@@ -1,14 +1,16 @@
 """What a person can do with a job: stop it in several ways, let it wait, put it elsewhere in the queue, delete it."""
 
+from typing import Any
+
 from django.db import transaction
 
 from webapp import storage
 from webapp.celery import wake_workers
 from webapp.clock import database_now
-from webapp.jobs.checkpoints import checkpoint_find, checkpoint_word, checkpoints_of
+from webapp.jobs.checkpoints import NoSuchCheckpoint, checkpoint_find, checkpoint_word, checkpoints_of
 from webapp.jobs.models import Asked, Job, JobQuerySet, Priority, State
 from webapp.jobs.placing import others_for
-from webapp.jobs.transition import BY_PERSON, transition
+from webapp.jobs.transition import BY_PERSON, MOVES, transition
 from webapp.workers.models import Worker
 
 
@@ -20,27 +22,14 @@ class NoOtherWorker(Exception):
     """Nobody else takes jobs just now and can do this one; it stays where it is."""
 
 
-class NoSuchCheckpoint(Exception):
-    """The checkpoint is gone or damaged; the message says which others there are."""
-
-
 def job_cancel(job: Job) -> None:
     """End a waiting job at once; ask a running one to stop. Raises AlreadyOver."""
-    waits = job.state in (State.QUEUED, State.PAUSED)
-    if waits and transition(
-        job, State.CANCELLED, actor=BY_PERSON, reason="Cancelled.", finished_at=database_now(), live={}
-    ):
-        return
-    _ask(job, Asked.CANCEL)
+    _at_once_or_ask(job, State.CANCELLED, Asked.CANCEL, "Cancelled.", finished_at=database_now(), live={})
 
 
 def job_pause(job: Job) -> None:
     """Let a waiting job wait; ask a running one to save a checkpoint and wait. Raises AlreadyOver."""
-    if job.state == State.PAUSED:
-        return
-    if job.state == State.QUEUED and transition(job, State.PAUSED, actor=BY_PERSON, reason="Paused, as asked."):
-        return
-    _ask(job, Asked.PAUSE)
+    _at_once_or_ask(job, State.PAUSED, Asked.PAUSE, "Paused, as asked.")
 
 
 def job_keep(job: Job) -> None:
@@ -118,14 +107,34 @@ def job_delete(job: Job) -> None:
     storage.folder_delete(folder)
 
 
+def _at_once_or_ask(job: Job, to: State, what: Asked, reason: str, **fields: Any) -> None:
+    """A worker may take the job or give it back while we look; then we look again. Raises AlreadyOver."""
+    while job.state != to:
+        if to in MOVES[State(job.state)] and not job.is_active:
+            if transition(job, to, actor=BY_PERSON, reason=reason, **fields):
+                return
+        elif _asked(job, what):
+            return
+        seen = (job.state, job.attempt)
+        job.refresh_from_db()
+        if (job.state, job.attempt) == seen:
+            raise AlreadyOver
+    if job.is_over:
+        raise AlreadyOver
+
+
 def _ask(job: Job, what: Asked) -> None:
-    """Leave word for the worker. A cancel stands whatever is asked after it. Raises AlreadyOver where the job is over
-    or being saved: its adapter is there in a moment."""
+    """Raises AlreadyOver where the job is over or being saved: its adapter is there in a moment."""
+    if not _asked(job, what):
+        raise AlreadyOver
+
+
+def _asked(job: Job, what: Asked) -> bool:
+    """Leave word for the worker. A cancel stands whatever is asked after it."""
     stoppable = Job.objects.filter(id=job.id, state__in=(State.STARTING, State.RUNNING))
     if what != Asked.CANCEL:
         stoppable = stoppable.exclude(asked=Asked.CANCEL)
-    if stoppable.update(asked=what, asked_at=database_now()) != 1:
-        raise AlreadyOver
+    return stoppable.update(asked=what, asked_at=database_now()) == 1
 
 
 def _waits(job: Job) -> JobQuerySet:

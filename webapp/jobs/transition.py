@@ -98,6 +98,8 @@ def transition(
     moved = persistently(move, is_done=is_done)
     if moved:
         job.refresh_from_db()
+        # Whoever sleeps between the two lines above may find the job in other hands: it still is only this attempt.
+        job.attempt = fields.get("attempt", attempt)
     return moved
 
 
