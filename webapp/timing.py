@@ -21,6 +21,8 @@ class Timing:
     """How often a worker looks for work by itself, in case a wake-up was lost."""
     checkpoint: float = 30.0
     """How often a training child writes a checkpoint."""
+    backoff: float = 5.0
+    """Before a job is tried again after a crash; each further time waits twice as long."""
     stop_grace: float = 30.0
     """A child that was asked to stop is killed after this long."""
     stall: float = 1800.0

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -22,9 +22,6 @@ from webapp.jobs.placing import misfit
 from webapp.jobs.queue import queue_now
 from webapp.jobs.transition import transition
 from webapp.workers.models import Intent, Worker
-
-BACKOFF_SECONDS = 5.0
-"""Before the first repetition after a crash; each further one waits twice as long."""
 
 
 class Beat(NamedTuple):
@@ -96,7 +93,8 @@ def job_record(job: Job, events: list[Event], *, first: int | None = None) -> Be
         if mine.update(live=figures.model_dump(), **renewed) != 1:
             return Beat(is_mine=False, asked=Asked.NOTHING)
         events_add(job.id, job.attempt, [engine_event(event) for event in worth])
-    job.refresh_from_db()
+        # Before the commit, while the row is ours: a worker that sleeps here must not wake up with another's attempt.
+        job.refresh_from_db()
     if job.state == State.STARTING and figures.phase not in ("", "preparing"):
         deadline = now + timedelta(seconds=job.time_limit_seconds + settings.TIMING.finalize_deadline)
         transition(
@@ -149,23 +147,15 @@ def job_fail(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | None
 
 def job_hand_back(job: Job, *, reason: str, actor: str = "worker", guard: Q | None = None) -> bool:
     """The attempt ended between two steps because somebody wanted it to: cancelled or paused if a person said so,
-    else back in the queue, without a mark against it. What was asked is read anew: it may have been changed."""
-    asked, step = _asked_now(job), newest_step(job)
-    if asked == Asked.CANCEL and job.state != State.FINALIZING:
-        return job_cancelled(job, actor=actor, guard=guard)
-    to = State.PAUSED if asked == Asked.PAUSE and job.state != State.FINALIZING else State.QUEUED
-    reason = "Paused, as asked." if to == State.PAUSED else reason
-    return transition(
+    else back in the queue, without a mark against it."""
+    return _give_back(
         job,
-        to,
+        reason,
+        paused_reason="Paused, as asked.",
         actor=actor,
-        reason=reason,
         guard=guard,
-        live={},
-        asked=_still_asked(asked, to),
-        avoid_worker=job.worker if asked == Asked.MOVE else None,
         not_before=None,
-        progress_step=step,
+        progress_step=newest_step(job),
     )
 
 
@@ -176,25 +166,19 @@ def job_cancelled(job: Job, *, actor: str, guard: Q | None = None) -> bool:
 def job_crashed(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | None = None) -> bool:
     """The attempt ended badly in a way that another attempt may not. Back to the queue after a while; after
     `MOST_CRASHES` of them without a new checkpoint in between the job stops with the reason."""
-    asked, step = _asked_now(job), newest_step(job)
-    if asked == Asked.CANCEL and job.state != State.FINALIZING:
-        return job_cancelled(job, actor=actor, guard=guard)
+    step = newest_step(job)
     crash_count = 1 if step > job.progress_step else job.crash_count + 1
-    if crash_count >= MOST_CRASHES:
+    if crash_count >= MOST_CRASHES and _asked_now(job) != Asked.CANCEL:
         message = f"{ending.message} That was the {_ordinal(crash_count)} time without progress in between."
         return job_fail(job, ending._replace(message=message), actor=actor, guard=guard)
     goes_on = f"Goes on from step {step}." if step else "Starts again."
-    to = State.PAUSED if asked == Asked.PAUSE and job.state != State.FINALIZING else State.QUEUED
-    return transition(
+    return _give_back(
         job,
-        to,
+        f"{FAILURES[ending.code].title}. {goes_on}",
         actor=actor,
-        reason=f"{FAILURES[ending.code].title}. {goes_on}",
         guard=guard,
         outcome=ending.outcome,
         exit_code=ending.exit_code,
-        live={},
-        asked=_still_asked(asked, to),
         crash_count=crash_count,
         progress_step=step,
         not_before=database_now() + timedelta(seconds=_backoff(crash_count)),
@@ -203,19 +187,46 @@ def job_crashed(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | N
 
 def job_out_of_memory(job: Job, ending: Ending) -> bool:
     """Once by itself with half the micro-batch, the same effective batch; the second time the job fails."""
-    if job.micro_batch_divisor > 1:
+    if job.micro_batch_divisor > 1 and _asked_now(job) != Asked.CANCEL:
         return job_fail(job, ending)
-    return transition(
+    return _give_back(
         job,
-        State.QUEUED,
-        actor="worker",
-        reason="The memory ran out. It goes on with half the micro-batch; the effective batch stays.",
+        "The memory ran out. It goes on with half the micro-batch; the effective batch stays.",
         outcome=Outcome.CRASHED,
         exit_code=ending.exit_code,
-        live={},
         micro_batch_divisor=2,
         progress_step=newest_step(job),
     )
+
+
+def _give_back(
+    job: Job, reason: str, *, paused_reason: str = "", actor: str = "worker", guard: Q | None = None, **fields: Any
+) -> bool:
+    """Out of the worker's hands, to where somebody wants the job: cancelled, paused, or in the queue.
+
+    What is asked is part of the guard: a wish that arrives in this very moment is heeded, not wiped out.
+    """
+    while True:
+        asked = _asked_now(job)
+        heeded = Q(guard or Q(), asked=asked)
+        is_stoppable = job.state != State.FINALIZING
+        if asked == Asked.CANCEL and is_stoppable:
+            moved = job_cancelled(job, actor=actor, guard=heeded)
+        else:
+            to = State.PAUSED if asked == Asked.PAUSE and is_stoppable else State.QUEUED
+            moved = transition(
+                job,
+                to,
+                actor=actor,
+                reason=(to == State.PAUSED and paused_reason) or reason,
+                guard=heeded,
+                live={},
+                asked=_still_asked(asked, to),
+                avoid_worker=job.worker if asked == Asked.MOVE else None,
+                **fields,
+            )
+        if moved or _asked_now(job) == asked:
+            return moved
 
 
 def job_succeed(job: Job, verdict: Verdict, *, also: Callable[[], None]) -> bool:
@@ -239,7 +250,8 @@ def worker_jobs_release(worker: Worker) -> int:
 
 
 def _asked_now(job: Job) -> Asked:
-    return Asked(Job.objects.values_list("asked", flat=True).get(id=job.id))
+    """Nothing, where the job is gone."""
+    return Asked(Job.objects.filter(id=job.id).values_list("asked", flat=True).first() or Asked.NOTHING)
 
 
 def _still_asked(asked: Asked, to: State) -> Asked:
@@ -248,7 +260,7 @@ def _still_asked(asked: Asked, to: State) -> Asked:
 
 
 def _backoff(crash_count: int) -> float:
-    return BACKOFF_SECONDS * 2.0 ** (crash_count - 1) * random.uniform(0.8, 1.2)
+    return float(settings.TIMING.backoff) * 2.0 ** (crash_count - 1) * random.uniform(0.8, 1.2)
 
 
 def _ordinal(number: int) -> str:
