@@ -2,12 +2,11 @@
 
 import shlex
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection
 
-from webapp.workers.joining import is_loopback
+from webapp.workers.joining import is_readable_by_others
 
 
 class StartCommands(NamedTuple):
@@ -22,11 +21,10 @@ class StartCommands(NamedTuple):
 def start_commands(url: str, token: str) -> StartCommands:
     """`url`: the app as the admin's browser reaches it."""
     home = shlex.quote(str(settings.DATA_DIR))
-    place = urlsplit(url)
     join = f"python manage.py worker --join {shlex.quote(url)}"
     return StartCommands(
         shell=f"GRAFTWORK_HOME={home} GRAFTWORK_JOIN_TOKEN={token} {join}",
         compose=f"GRAFTWORK_JOIN_TOKEN={token} docker compose run -d --no-deps -e GRAFTWORK_JOIN_TOKEN worker {join}",
         is_sqlite=connection.vendor == "sqlite",
-        is_readable_by_others=place.scheme == "http" and not is_loopback(place.hostname or ""),
+        is_readable_by_others=is_readable_by_others(url),
     )

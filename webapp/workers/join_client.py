@@ -14,9 +14,6 @@ TIMEOUT_SECONDS = 20.0
 
 def join_ask(url: str, token: str) -> JoinAnswer:
     """Raises Refused with what to do about it."""
-    place = urlsplit(url)
-    if place.scheme not in ("http", "https") or not place.hostname:
-        raise Refused(f"“{url}” is no address of an app. Give it as in the browser: https://graftwork.example.org")
     address = url.rstrip("/") + "/workers/join"
     try:
         response = httpx.post(address, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS)
@@ -28,6 +25,17 @@ def join_ask(url: str, token: str) -> JoinAnswer:
         return JoinAnswer.model_validate_json(response.content)
     except ValidationError as error:
         raise Refused(f"{url} answers, but not as Graftwork does. Check the address.") from error
+
+
+def url_check(url: str) -> None:
+    """Raises Refused."""
+    try:
+        place = urlsplit(url)
+        is_address = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise Refused(f"“{url}” is no address of an app. Give it as in the browser: https://graftwork.example.org")
 
 
 def data_dir_check(data_dir: Path, installation: str) -> None:

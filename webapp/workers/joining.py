@@ -50,6 +50,12 @@ def is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
+def is_readable_by_others(url: str) -> bool:
+    """Whether what is sent to this address crosses a network without https."""
+    place = urlsplit(url)
+    return place.scheme == "http" and not is_loopback(place.hostname or "")
+
+
 def _database_url(is_same_machine: bool) -> str:
     if connection.vendor == "sqlite":
         if not is_same_machine:

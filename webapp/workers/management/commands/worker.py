@@ -5,14 +5,13 @@ import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from webapp.contract.version import graftwork_version
-from webapp.workers.join_client import data_dir_check, join_ask
-from webapp.workers.joining import is_loopback
+from webapp.workers.join_client import data_dir_check, join_ask, url_check
+from webapp.workers.joining import is_readable_by_others
 from webapp.workers.rules import Refused, name_read
 
 TOKEN_VARIABLE = "GRAFTWORK_JOIN_TOKEN"
@@ -45,8 +44,8 @@ class Command(BaseCommand):
 
     def _join(self, url: str, token: str) -> None:
         """Ask, check, and put the answer where the worker's settings read it."""
-        place = urlsplit(url)
-        if place.scheme == "http" and not is_loopback(place.hostname or ""):
+        url_check(url)
+        if is_readable_by_others(url):
             self.stderr.write("Warning: without https anyone on the way can read the token and the database's address.")
         answer = join_ask(url, token)
         data_dir_check(settings.DATA_DIR, answer.installation)
