@@ -88,11 +88,10 @@ def migrated(engine: str) -> str:
 
 def _settings_of(url: str) -> dict[str, Any]:
     """As `webapp.settings` reads a URL."""
-    from webapp.settings import _SQLITE_OPTIONS
+    from webapp.settings import _POSTGRESQL_OPTIONS, _SQLITE_OPTIONS
 
     parsed: dict[str, Any] = dict(dj_database_url.parse(url))
-    if url.startswith("sqlite"):
-        parsed["OPTIONS"] = _SQLITE_OPTIONS
+    parsed["OPTIONS"] = _SQLITE_OPTIONS if url.startswith("sqlite") else _POSTGRESQL_OPTIONS
     return connections.configure_settings({"default": parsed})["default"]
 
 

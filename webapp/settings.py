@@ -119,6 +119,17 @@ _SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
+# A peer that vanished must be noticed in seconds, not after the kernel's two hours: a worker renews, a page answers.
+# And a process that freezes or loses its network in mid-transaction must not hold its rows from the reconciler.
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c lock_timeout=20s -c idle_in_transaction_session_timeout=30s -c tcp_user_timeout=15s "
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
 DATABASES = {
     "default": dj_database_url.config(
         env="GRAFTWORK_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'graftwork.sqlite3'}"
@@ -126,6 +137,9 @@ DATABASES = {
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = _SQLITE_OPTIONS
+else:
+    # What the address itself says, as in `?sslmode=require`, outweighs ours.
+    DATABASES["default"]["OPTIONS"] = {**_POSTGRESQL_OPTIONS, **DATABASES["default"].get("OPTIONS", {})}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 BROKER_URL = os.environ.get("GRAFTWORK_BROKER_URL", "")
