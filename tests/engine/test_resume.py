@@ -57,6 +57,20 @@ def test_many_interruptions_change_no_more_than_one(tmp_path: Path) -> None:
     assert_same_adapter(attempts[-1], whole)
 
 
+def saved_steps(attempt: Attempt) -> list[int]:
+    return [event.step for event in attempt.of_kind("checkpoint_saved")]
+
+
+def test_checkpoints_come_as_often_as_asked_and_at_the_end_of_training(tmp_path: Path) -> None:
+    by_steps = Attempt(with_options(lay_job(tmp_path), checkpoint_steps=5))
+    last = max(by_steps.trace)
+    assert saved_steps(by_steps) == [*range(5, last, 5), last]
+    by_time = Attempt(with_options(lay_job(tmp_path), checkpoint_seconds=0))
+    assert saved_steps(by_time) == list(by_time.trace)
+    seldom = Attempt(with_options(lay_job(tmp_path)))
+    assert saved_steps(seldom) == [last]
+
+
 def test_figures_go_on_counting(tmp_path: Path) -> None:
     job_dir = lay_job(tmp_path)
     first, second = asked(job_dir, "stop", "stepped", 6), Attempt(job_dir)

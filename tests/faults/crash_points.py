@@ -4,8 +4,8 @@
 
 The function, named "module:function", is called with the folder in a process of its own. A point is each time it is
 about to open a file below the folder for writing, make, rename, link or remove one, or bring one to the disk (fsync);
-there the process ends as if killed. A file that was about to be brought to the disk is cut to half first: without the
-fsync nobody promised more.
+there the power fails: the process ends at once, and what was written but not brought to the disk is cut to half, for
+without the fsync nobody promised more. So it is with the function's own end: a file it forgot to sync is torn then.
 
 Run as a program it is that process: it imports the module once and forks for every point, so that a module that
 takes seconds to import is no hindrance.
@@ -74,58 +74,75 @@ def serve(function: str) -> None:
 def _run(work: Callable[[Path], Any], root: Path, point: int) -> None:
     # What the function prints must not be taken for an answer.
     os.dup2(2, 1)
-    exit_code = 1
+    power = Power(point, root := root.resolve())
     try:
-        _die_at(point, str(root))
+        power.watch()
         work(root)
-        exit_code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    finally:
+        os._exit(1)
+    power.fail(0)
+
+
+class Power:
+    """Counts the points down and fails at the last one. Knows which files below the root have not been synced."""
+
+    def __init__(self, point: int, root: Path) -> None:
+        self.left, self.root = point, root
+        self.unsynced: set[Path] = set()
+
+    def watch(self) -> None:
+        self.real_fsync = os.fsync
+        os.fsync = self.fsync
+        sys.addaudithook(self.hear)
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            self.opened(arguments)
+        elif event in PATH_EVENTS:
+            paths = _paths(arguments)
+            if any(path.is_relative_to(self.root) for path in paths):
+                self.pass_point()
+                if event == "os.rename":
+                    self.renamed(*paths)
+
+    def opened(self, arguments: tuple[Any, ...]) -> None:
+        path, _mode, flags = arguments
+        is_writing = bool(flags & (os.O_WRONLY | os.O_RDWR)) and isinstance(path, str | os.PathLike)
+        if is_writing and Path(path).is_relative_to(self.root):
+            self.pass_point()
+            self.unsynced.add(Path(path))
+
+    def renamed(self, old: Path, new: Path) -> None:
+        below = {path for path in self.unsynced if path.is_relative_to(old)}
+        self.unsynced = self.unsynced - below | {new / path.relative_to(old) for path in below}
+
+    def fsync(self, file: Any) -> None:
+        descriptor = file if isinstance(file, int) else file.fileno()
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_relative_to(self.root):
+            self.pass_point()
+        self.real_fsync(file)
+        self.unsynced.discard(path)
+
+    def pass_point(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.fail(DIED)
+
+    def fail(self, exit_code: int) -> None:
+        """What was not synced is half there."""
+        for path in self.unsynced:
+            if path.is_file():
+                os.truncate(path, path.stat().st_size // 2)
         os._exit(exit_code)
 
 
-def _die_at(point: int, root: str) -> None:
-    left = point
-
-    def pass_point() -> bool:
-        nonlocal left
-        left -= 1
-        return left == 0
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        is_writing = event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        is_moving = event in PATH_EVENTS and any(_is_below(path, root) for path in _paths(arguments))
-        if (is_moving or (is_writing and _is_below(arguments[0], root))) and pass_point():
-            os._exit(DIED)
-
-    sys.addaudithook(hook)
-    real_fsync = os.fsync
-
-    def fsync(file: Any) -> None:
-        descriptor = file if isinstance(file, int) else file.fileno()
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if _is_below(path, root) and pass_point():
-            if path.is_file():
-                os.truncate(path, path.stat().st_size // 2)
-            os._exit(DIED)
-        real_fsync(file)
-
-    os.fsync = fsync
-
-
-def _paths(arguments: tuple[Any, ...]) -> list[Any]:
+def _paths(arguments: tuple[Any, ...]) -> list[Path]:
     """Whole paths; rmtree names what it removes from within its folder, by the folder's descriptor."""
-    descriptor = arguments[-1]
-    is_within = isinstance(descriptor, int) and descriptor > 0
-    folder = Path(f"/proc/self/fd/{descriptor}").readlink() if is_within else Path()
+    is_within = isinstance(arguments[-1], int) and arguments[-1] > 0
+    folder = Path(f"/proc/self/fd/{arguments[-1]}").readlink() if is_within else Path()
     return [folder / os.fsdecode(path) for path in arguments[:2] if isinstance(path, str | bytes | os.PathLike)]
-
-
-def _is_below(path: Any, root: str) -> bool:
-    if not isinstance(path, str | bytes | os.PathLike):
-        return False
-    return os.fsdecode(path).startswith(root)
 
 
 if __name__ == "__main__":
