@@ -15,8 +15,8 @@ from tests.engine.runs import Supervised
 from webapp.contract.events import Event, Stepped
 from webapp.contract.job_dir import ADAPTER, EVENTS
 
-SECONDS_OF_WORK = 2.5
-"""Kills fall within this time after the engine has said its first word: while it loads, measures, trains and saves."""
+LONGEST_STEP_SECONDS = 0.02
+"""A kill falls within this time after an event, so that it strikes anywhere in a step or in the saving after it."""
 
 
 class Killed:
@@ -28,27 +28,20 @@ class Killed:
         self.num_kills = 0
         self.is_done = False
 
-    def attempt(self, seconds: float | None) -> None:
-        """Killed after that many seconds of work, or, with None, left to end."""
+    def attempt(self, num_events: int, seconds: float) -> None:
+        """Killed that long after it has told so many events, if it has not ended by then."""
         (self.job_dir / EVENTS).unlink(missing_ok=True)
         engine = Supervised(self.job_dir)
-        try:
-            if seconds is not None:
-                engine.wait_for("phase_moved")
-                self._work(engine, seconds)
-            else:
-                engine.process.wait(120)
-        finally:
-            engine.kill()
+        deadline = time.monotonic() + 300
+        while engine.process.poll() is None and len(engine.events()) < num_events:
+            assert time.monotonic() < deadline, engine.events()[-1:]
+            time.sleep(0.005)
+        time.sleep(seconds)
+        engine.kill()
         assert engine.process.returncode in (0, -signal.SIGKILL), engine.events()[-1]
         self.num_kills += engine.process.returncode != 0
         self.is_done = engine.process.returncode == 0
         self._note(engine.events())
-
-    def _work(self, engine: Supervised, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and engine.process.poll() is None:
-            time.sleep(0.01)
 
     def _note(self, events: list[Event]) -> None:
         """A step done again after a kill must have the loss it had the first time."""
@@ -66,7 +59,8 @@ def kill_until(num_kills: int, folder: Path) -> int:
         killed = Killed(lay_job(folder, epochs=10))
         while not killed.is_done:
             is_left_alone = struck + killed.num_kills >= num_kills
-            killed.attempt(None if is_left_alone else dice.uniform(0, SECONDS_OF_WORK))
+            most = 10 * len(whole.events) if is_left_alone else dice.randint(1, len(whole.events) // 2)
+            killed.attempt(most, dice.uniform(0, LONGEST_STEP_SECONDS))
         struck, num_jobs = struck + killed.num_kills, num_jobs + 1
         assert_as_undisturbed(killed, whole)
         shutil.rmtree(killed.job_dir)
