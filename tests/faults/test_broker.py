@@ -1,0 +1,110 @@
+"""The broker dies, is away, freezes, flaps: it costs time, never a job, a worker or a page."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_step
+from tests.faults.stack import QUICK, FaultStack, running_faults, until
+from tests.faults.wire import Submitter, until_it_consumes
+from webapp.jobs.models import Job, State
+
+EARNEST = {f"GRAFTWORK_{name}_SECONDS": "" for name in QUICK}
+"""Not QUICK: the defaults of `webapp.timing`."""
+RETURNS_SECONDS = 60
+"""A broker that is back is heard within this time."""
+
+BROKERS = ["valkey"] + (["redis"] if shutil.which("redis-server") else [])
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs the test on Valkey, and on Redis where the machine has one."""
+    if request.param == "redis":
+        monkeypatch.setenv("GRAFTWORK_TEST_REDIS", str(shutil.which("redis-server")))
+    return str(request.param)
+
+
+def all_succeeded(stack: FaultStack, jobs: list[Job], seconds: float) -> None:
+    """Every job, at the first attempt: the broker's troubles are no reason for a second."""
+    until_all_over(jobs, seconds)
+    assert {(now(job).state, job.attempt) for job in jobs} == {(State.SUCCEEDED, 1)}
+    assert all(part.is_alive for name, part in stack.parts.items() if name.startswith("w"))
+    check_invariants(stack)
+
+
+def flap(stack: FaultStack, seconds: float, dice: random.Random) -> int:
+    """Kill and start the broker again and again; how often. It stays up at the end."""
+    began, num_kills = time.monotonic(), 0
+    while time.monotonic() - began < seconds:
+        time.sleep(dice.uniform(0.3, 1.2))
+        stack.parts["broker"].kill()
+        num_kills += 1
+        time.sleep(dice.uniform(0.1, 0.6))
+        stack.parts["broker"].restart()
+    until(stack.broker_answers, 20, "the broker does not come back")
+    return num_kills
+
+
+def test_a_broker_that_dies_and_flaps_costs_no_job_and_no_worker(
+    home: Path, database_url: str, broker: str, dice: random.Random
+) -> None:
+    """F10, F14: killed with twenty jobs queued, then again about each second."""
+    with running_faults(home, database_url, workers=2) as stack:
+        person = Person()
+        jobs = [person.asks("steps=4 seconds=0.05") for _ in range(20)]
+        until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() >= 2, 60, "no job runs")
+        stack.parts["broker"].kill()
+        stack.parts["broker"].restart()
+        assert flap(stack, 10, dice) >= 4
+        all_succeeded(stack, jobs, 90)
+        until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
+
+
+def test_without_a_broker_jobs_are_accepted_and_run_and_workers_come_and_go(home: Path, database_url: str) -> None:
+    """F11, F12."""
+    with running_faults(home, database_url, web=True) as stack:
+        person = Submitter(stack)
+        running = person.submits("steps=120 seconds=0.1")
+        until_step(running, 4)
+        stack.parts["broker"].kill()
+        began = time.monotonic()
+        stack.start_worker("w2")
+        jobs = [running, *(person.submits("steps=4") for _ in range(3))]
+        until_all_over(jobs[1:], 40)
+        assert now(running).attempt == 1, running.state
+        leaving = person.submits("steps=200 seconds=0.1")
+        until_step(leaving, 4)
+        took = stopping_took(stack, "w2")
+        assert took < 15, f"SIGTERM without a broker took {took:.0f} s"
+        assert (now(leaving).state, leaving.crash_count) != (State.RUNNING, 1)
+        time.sleep(max(0.0, began + 15 - time.monotonic()))
+        stack.parts["broker"].restart()
+        until(stack.broker_answers, 20, "the broker does not come back")
+        until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
+        stack.parts["broker"].send(signal.SIGSTOP)
+        slowest = max(seconds_to_submit(person) for _ in range(5))
+        stack.parts["broker"].send(signal.SIGCONT)
+        assert slowest < 5, f"a submission took {slowest:.1f} s while the broker was frozen"
+        until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
+        until_all_over(Job.objects.all(), 90)
+        assert set(Job.objects.values_list("state", flat=True)) == {State.SUCCEEDED}
+        check_invariants(stack)
+
+
+def stopping_took(stack: FaultStack, name: str) -> float:
+    began = time.monotonic()
+    assert stack.parts[name].end(60) == 0
+    return time.monotonic() - began
+
+
+def seconds_to_submit(person: Submitter) -> float:
+    began = time.monotonic()
+    person.submits("steps=2")
+    return time.monotonic() - began
