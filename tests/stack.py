@@ -32,8 +32,8 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(home: Path) -> Iterator[RunningStack]:
-    process = up(home, "--port", str(free_port()))
+def running_stack(home: Path, **environment: str) -> Iterator[RunningStack]:
+    process = up(home, "--port", str(free_port()), **environment)
     try:
         yield RunningStack(home, process, greeting_of(process))
     finally:
@@ -42,12 +42,12 @@ def running_stack(home: Path) -> Iterator[RunningStack]:
         process.wait(20)
 
 
-def up(home: Path, *words: str) -> subprocess.Popen[str]:
+def up(home: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """`manage.py up` as a person would start it, with its console in our hands."""
     return subprocess.Popen(
         [sys.executable, "manage.py", "up", *words],
         cwd=PROJECT,
-        env={**environment_of_a_person(), "GRAFTWORK_HOME": str(home)},
+        env={**environment_of_a_person(), "GRAFTWORK_HOME": str(home), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

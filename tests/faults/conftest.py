@@ -37,5 +37,5 @@ def either_database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def dice() -> random.Random:
     """The same throws for the same seed: `python -m tests faults --seed N`."""
-    print(f"seed {SEED}")
+    print(f"seed {SEED}")  # noqa: T201
     return random.Random(SEED)

@@ -1,39 +1,15 @@
 """`manage.py up` with real processes: it starts, refuses in one sentence, and leaves nothing behind."""
 
-import os
 import socket
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
+from tests.local.processes import GONE_SECONDS, processes_of, wait_until_gone
 from tests.stack import RunningStack, environment_of_a_person, free_port, running_stack, up
-
-GONE_SECONDS = 10
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """All processes whose data folder this is, however they are called."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("GRAFTWORK_HOME") == str(home) and process.pid != os.getpid():
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-    return found
-
-
-def wait_until_gone(home: Path) -> float:
-    began = time.monotonic()
-    while processes_of(home) and time.monotonic() - began < GONE_SECONDS:
-        time.sleep(0.1)
-    assert processes_of(home) == []
-    return time.monotonic() - began
 
 
 @pytest.fixture
