@@ -203,7 +203,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"one_line_an_outage": {"()": "webapp.unavailable.OneLineAnOutage"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line_an_outage"]},
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     # The demo's client asks once a second; its requests are no news.
     "loggers": {"httpx": {"level": "WARNING"}},

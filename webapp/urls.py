@@ -1,7 +1,9 @@
-"""Includes each app, nothing else."""
+"""Includes each app, and says who answers when nobody else could."""
 
 from django.contrib import admin
 from django.urls import include, path
+
+handler500 = "webapp.unavailable.server_error"
 
 urlpatterns = [
     path("", include("webapp.home.urls")),

@@ -1,7 +1,6 @@
 """A job's page, its log, and ending it."""
 
 import uuid
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -87,46 +86,6 @@ def test_the_adapter_is_one_click_away(alice: User, alice_client: Client) -> Non
     assert reverse("adapter-download", args=[version.id]) in html
     assert reverse("adapter-detail", args=[version.adapter_id]) in html
     assert reverse("job-delete", args=[version.job_id]) not in html
-
-
-REMEDIES: list[tuple[str, dict[str, Any], str]] = [
-    ("loss_not_finite", {"learning_rate": 0.5}, "learning_rate=0.05"),
-    ("loss_not_finite", {"learning_rate": 1e-6}, "learning_rate=0.000001"),
-    ("out_of_memory", {"batch_size": 8}, "batch_size=4"),
-    ("out_of_memory", {"batch_size": 1, "max_length": 1024}, "max_length=512"),
-    ("worker_lost", {}, "from="),
-]
-
-
-@pytest.mark.parametrize(("code", "knobs", "query"), REMEDIES)
-def test_a_failure_offers_the_fix(
-    alice: User, alice_client: Client, code: str, knobs: dict[str, Any], query: str
-) -> None:
-    job = make_failed(alice, code, message="It broke at step 3. Do this.", evidence="loss nan", **knobs)
-    response = alice_client.get(f"/jobs/{job.id}")
-    html = response.content.decode()
-    for words in ("What happened", "It broke at step 3. Do this.", "loss nan", "Retry with this fix"):
-        assert words in html
-    remedy = response.context["remedy"]
-    assert query in remedy.url
-    assert alice_client.get(remedy.url).context["form"].is_valid
-
-
-def test_a_failure_of_the_data_leads_to_the_data(alice: User, alice_client: Client) -> None:
-    job = make_failed(alice, "data", message="Line 17: nothing to train on.")
-    html = page(alice_client, job)
-    assert "Look at the dataset" in html and "Retry with this fix" not in html
-
-
-@pytest.mark.parametrize("code", ["our_bug", "base_model", "code_of_a_later_version"])
-def test_other_failures_offer_the_page_with_the_same_choices(alice: User, alice_client: Client, code: str) -> None:
-    job = make_failed(alice, code)
-    assert f"/jobs/new?from={job.id}" in page(alice_client, job)
-
-
-def test_a_crash_for_memory_is_treated_as_such(alice: User, alice_client: Client) -> None:
-    job = make_failed(alice, "crashed", message="Killed; most often the machine ran out of memory.")
-    assert "batch_size=4" in page(alice_client, job)
 
 
 def test_a_cancelled_job_says_so(alice: User, alice_client: Client) -> None:

@@ -20,6 +20,7 @@ PAGES: dict[str, HelpPage] = {
         HelpPage("datasets", "Datasets", "Which files are read, how columns get their roles, what is refused and why."),
         HelpPage("methods", "Methods and settings", "What each method does, and a sentence on every knob."),
         HelpPage("verdict", "Reading the verdict", "How base and tuned are compared, and how sure one can be."),
+        HelpPage("jobs", "Jobs that last", "Pause, keep, retry; whose turn it is; what happens when a machine dies."),
         HelpPage("webhooks", "Webhooks", "Have another program told when a job ends, and check that it was us."),
         HelpPage("workers", "Workers", "What trains: adding, pausing and retiring workers, and how they are."),
         HelpPage("running", "Running it", "Two commands, the first admin, where everything lies."),

@@ -6,7 +6,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from webapp.contract.base_models import STARTERS
+from webapp.contract.failures import FAILURES
 from webapp.contract.methods import METHODS, TRAINING_KNOBS
+from webapp.contract.promises import PROMISES
 from webapp.contract.split import MIN_ROWS, split_sizes
 from webapp.contract.tasks import TASK_WORDS
 from webapp.help.pages import PAGES
@@ -33,6 +35,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "methods": METHODS.values(),
             "training_knobs": TRAINING_KNOBS,
             "task_words": TASK_WORDS,
+            "promises": PROMISES,
+            "failures": FAILURES.items(),
             "min_rows": MIN_ROWS,
             "splits": [(rows, split_sizes(rows)) for rows in _SPLIT_EXAMPLES],
             "upload_limit_bytes": settings.UPLOAD_LIMIT_BYTES,

@@ -13,7 +13,8 @@ from webapp.adapters.models import Adapter
 from webapp.datasets.models import Dataset
 from webapp.home.storage_used import storage_used
 from webapp.jobs.figures import LiveFigures
-from webapp.jobs.models import OVER, Job
+from webapp.jobs.models import OVER, Job, JobQuerySet, State
+from webapp.jobs.queue import queue_now
 from webapp.samples.catalogue import SAMPLES
 
 NUM_FINISHED = 5
@@ -54,10 +55,21 @@ def now(request: HttpRequest) -> HttpResponse:
 
 def _jobs_now(user: User) -> dict[str, object]:
     jobs = Job.objects.visible_to(user).select_related("base_model", "dataset_version__dataset", "owner")
+    paused = jobs.filter(state=State.PAUSED)
     waiting = jobs.waiting()
     return {
         "running": [RunningJob(job, LiveFigures.model_validate(job.live)) for job in jobs.active()],
-        "waiting": waiting[:NUM_WAITING],
+        "waiting": _in_turn(waiting),
         "num_waiting": waiting.count(),
+        "paused": paused[:NUM_WAITING],
+        "num_paused": paused.count(),
         "finished": jobs.filter(state__in=OVER).order_by("-finished_at")[:NUM_FINISHED],
     }
+
+
+def _in_turn(waiting: JobQuerySet) -> list[Job]:
+    """Those that stand first in the queue."""
+    mine = set(waiting.values_list("id", flat=True))
+    first = [one.id for one in queue_now() if one.id in mine][:NUM_WAITING]
+    jobs = waiting.in_bulk(first)
+    return [jobs[job_id] for job_id in first if job_id in jobs]

@@ -1,5 +1,6 @@
 """Accepting a job: its rows frozen, its row written, a worker woken; whole or not at all."""
 
+import logging
 import os
 import uuid
 from collections.abc import Sequence
@@ -12,17 +13,26 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.celery import wake_workers
 from webapp.clock import database_now
+from webapp.contract.checkpoint import Checkpoint, checkpoint_problem
 from webapp.contract.methods import METHODS
 from webapp.contract.recipe import Recipe
 from webapp.contract.split import TooFewRows
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs.checkpoints import SEEDS, checkpoint_link, checkpoint_to_resume
+from webapp.datasets.rows_file import RowsDamaged
+from webapp.jobs.checkpoints import SEEDS, NoSuchCheckpoint, checkpoint_find, checkpoint_link, checkpoint_to_resume
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import Job, Priority, State
 from webapp.jobs.persist import persistently
 from webapp.jobs.split_rows import rows_split_store
 from webapp.jobs.transition import BY_PERSON
+
+log = logging.getLogger(__name__)
+
+DAMAGED = (
+    "The rows of this dataset are damaged on the disk. Save them anew on the dataset's page under “Change columns”, or "
+    "upload the file again."
+)
 
 
 class CannotTrain(Exception):
@@ -70,31 +80,46 @@ def job_create(
             recipe_version=recipe.version,
             split=split.counts,
             split_sha256=split.sha256,
+            rows_sha256=split.rows_sha256,
             parent=parent,
             idempotency_key=idempotency_key,
             **vars(wishes),
         )
+        seed = _inherited(job)
+        if seed is not None:
+            checkpoint_link(seed, storage.attempt_dir(job_id, SEEDS))
         return _accept(job)
     except TooFewRows as error:
         storage.folder_delete(storage.job_dir(job_id))
         raise CannotTrain(str(error)) from error
+    except RowsDamaged as error:
+        log.error("dataset version %s: %s", dataset_version.id, error)
+        DatasetVersion.objects.filter(id=dataset_version.id).update(is_damaged=True)
+        raise CannotTrain(DAMAGED) from error
     except BaseException:
         storage.folder_delete(storage.job_dir(job_id))
         raise
 
 
-def job_retry(job: Job, owner: User, *, from_start: bool = False) -> Job:
+def job_retry(
+    job: Job, owner: User, *, from_start: bool = False, checkpoint: str = "", idempotency_key: str | None = None
+) -> Job:
     """A new job like an ended one: the same rows on the same sides, the same recipe, going on from the newest
-    checkpoint that verifies unless it shall begin anew."""
+    checkpoint that verifies, or from the one that `checkpoint` names, unless it shall begin anew.
+
+    Raises NoSuchCheckpoint, and CannotTrain where the job's rows are gone.
+    """
     assert job.is_over
+    if earlier := _made_before(owner, idempotency_key):
+        return earlier
+    seed = None if from_start else _seed_of(job, checkpoint)
     new_id = uuid.uuid4()
     folder = storage.job_dir(new_id)
     try:
         folder.mkdir(parents=True)
-        os.link(storage.job_rows_path(job.id), storage.job_rows_path(new_id))
-        checkpoint = None if from_start else checkpoint_to_resume(job)
-        if checkpoint is not None:
-            checkpoint_link(checkpoint, storage.attempt_dir(new_id, SEEDS))
+        _rows_link(job, new_id)
+        if seed is not None:
+            checkpoint_link(seed, storage.attempt_dir(new_id, SEEDS))
         return _accept(
             Job(
                 id=new_id,
@@ -106,7 +131,9 @@ def job_retry(job: Job, owner: User, *, from_start: bool = False) -> Job:
                 recipe_version=job.recipe_version,
                 split=job.split,
                 split_sha256=job.split_sha256,
+                rows_sha256=job.rows_sha256,
                 parent=job,
+                idempotency_key=idempotency_key,
                 micro_batch_divisor=job.micro_batch_divisor,
                 priority=job.priority,
                 needs_labels=job.needs_labels,
@@ -117,6 +144,36 @@ def job_retry(job: Job, owner: User, *, from_start: bool = False) -> Job:
     except BaseException:
         storage.folder_delete(folder)
         raise
+
+
+def goes_on_from(parent: Job, version: DatasetVersion, recipe: Recipe) -> bool:
+    """Whether a job made of this one trains the same and so can go on where it ended: only its wishes differ."""
+    unfinished = parent.state in (State.FAILED, State.CANCELLED)
+    return unfinished and parent.dataset_version_id == version.id and parent.recipe == recipe
+
+
+def _inherited(job: Job) -> Checkpoint | None:
+    parent = job.parent
+    if parent is None or parent.split_sha256 != job.split_sha256:
+        return None
+    return checkpoint_to_resume(parent) if goes_on_from(parent, job.dataset_version, job.recipe) else None
+
+
+def _seed_of(job: Job, word: str) -> Checkpoint | None:
+    """What the new job goes on from. A checkpoint that somebody chose is not silently replaced by another."""
+    if not word:
+        return checkpoint_to_resume(job)
+    chosen = checkpoint_find(job, word)
+    if chosen is None or checkpoint_problem(chosen) is not None:
+        raise NoSuchCheckpoint(f"The checkpoint “{word[:60]}” of this job is gone or damaged. Choose another one.")
+    return chosen
+
+
+def _rows_link(job: Job, new_id: uuid.UUID) -> None:
+    try:
+        os.link(storage.job_rows_path(job.id), storage.job_rows_path(new_id))
+    except FileNotFoundError:
+        raise CannotTrain("The rows of this job are gone from the data folder. Train again from its dataset.") from None
 
 
 def _accept(job: Job) -> Job:
@@ -130,6 +187,7 @@ def _accept(job: Job) -> Job:
         transaction.on_commit(wake_workers, robust=True)
         return True
 
+    storage.folder_settle(storage.job_dir(job.id))
     try:
         persistently(add, is_done=lambda: Job.objects.filter(id=job.id).exists())
     except IntegrityError:

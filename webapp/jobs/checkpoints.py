@@ -12,6 +12,10 @@ SEEDS = 0
 """The attempt number under which a job finds what it inherits from the job it was made from."""
 
 
+class NoSuchCheckpoint(Exception):
+    """The checkpoint is gone or damaged; the message says what to do."""
+
+
 def checkpoints_of(job: Job) -> list[Checkpoint]:
     """Of all attempts, the newest attempt's newest first. Checksums are not looked at."""
     numbers = range(job.attempt, SEEDS - 1, -1)

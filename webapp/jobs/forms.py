@@ -3,7 +3,6 @@
 A draft (looking, changing) gets a suggestion for each choice not yet made; a submission must have made them all.
 """
 
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -12,29 +11,32 @@ from django.utils.text import Truncator
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
-from webapp.contract.methods import METHODS, Knob, KnobValue, Method, knobs_of
+from webapp.contract.methods import METHODS, KnobValue, Method, knobs_of
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe, unknown_name
 from webapp.contract.split import SplitSizes, TooFewRows, split_sizes
 from webapp.contract.tasks import TASKS, Task
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
-from webapp.jobs.knob_text import is_auto, knob_text, knob_value
+from webapp.jobs.idempotency import KEY_FIELD
+from webapp.jobs.job_name import LONGEST_NAME, name_read
+from webapp.jobs.knob_text import is_auto, knob_value
+from webapp.jobs.models import Job
+from webapp.jobs.wish_fields import WISHES, wishes_read
 
 CHOICES = ("name", "dataset", "task", "base_model", "method")
 SUGGESTED_NAME = "suggested_name"
 """Sent along by the page: a name that still is what was suggested follows the choice of another dataset."""
-LONGEST_NAME = 100
+PARENT = "parent"
 FEWEST_TOKENS = 16
-
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
-"""Control characters, line breaks, those that turn the direction of text, and halves of characters."""
+_OF_THE_PAGE = (SUGGESTED_NAME, PARENT, KEY_FIELD)
 
 
 class JobForm:
     """Reads the fields one after the other, since each choice narrows the next. `errors`: field -> messages."""
 
     def __init__(self, user: User, sent: Mapping[str, object], *, is_draft: bool) -> None:
+        self.user = user
         self.sent = sent
         self.is_draft = is_draft
         self.errors: dict[str, list[str]] = {}
@@ -48,6 +50,8 @@ class JobForm:
         self.auto = self._auto()
         self.turned = self._turned()
         self.name = self._name()
+        self.wishes = wishes_read(sent, self.add_error, is_staff=user.is_staff)
+        self.parent = self._parent()
         self._refuse_unknown()
 
     @property
@@ -200,19 +204,23 @@ class JobForm:
         sent = self.sent.get("name")
         if self.is_draft and (sent is None or sent == self.sent.get(SUGGESTED_NAME)):
             return self.suggested_name
-        if is_auto(sent):
-            if not self.is_draft:
-                self.add_error("name", "Give the job a name; its adapter will be called the same.")
+        if is_auto(sent) and self.is_draft:
             return ""
-        if not isinstance(sent, str):
-            self.add_error("name", "The name must be a text.")
-            return ""
-        name = sent.strip()
-        if len(name) > LONGEST_NAME:
-            self.add_error("name", f"The name has {len(name)} characters; {LONGEST_NAME} are the most.")
-        if _CONTROL.search(name):
-            self.add_error("name", "The name holds a line break or a character that cannot be shown. Remove it.")
+        name, problems = name_read(sent)
+        for problem in problems:
+            self.add_error("name", problem)
         return name
+
+    def _parent(self) -> Job | None:
+        """The earlier job whose choices this one began with."""
+        word = self.sent.get(PARENT)
+        if is_auto(word):
+            return None
+        jobs = Job.objects.visible_to(self.user)
+        parent = jobs.filter(id=parsed).first() if isinstance(word, str) and (parsed := _uuid(word)) else None
+        if parent is None:
+            self.add_error(PARENT, "The earlier job is not there any more. Begin anew, or leave out “parent”.")
+        return parent
 
     def _refuse_unknown(self) -> None:
         """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""
@@ -221,25 +229,14 @@ class JobForm:
         own = [knob.name for knob in knobs_of(self.method.name)] if self.method else []
         others = {knob.name: method for method in METHODS.values() for knob in method.knobs}
         for field, sent in self.sent.items():
-            if field in (*CHOICES, SUGGESTED_NAME) or field in own or (field in others and is_auto(sent)):
+            if field in (*CHOICES, *WISHES, *_OF_THE_PAGE) or field in own or (field in others and is_auto(sent)):
                 continue
             if field in others and self.method:
                 self.add_error(
                     field, f"“{field}” is a setting of {others[field].label}, not of {self.method.label}. Leave it out."
                 )
             else:
-                self.add_error(field, unknown_name("field", field, [*CHOICES, *own]))
-
-
-def fields_from(recipe: Recipe, auto: Mapping[str, KnobValue]) -> dict[str, object]:
-    """The fields that lead to a recipe again: a knob is named where it differs from Auto."""
-    knobs: dict[str, Knob] = {knob.name: knob for knob in knobs_of(recipe.method)}
-    turned = {
-        name: knob_text(knobs[name], value)
-        for name, value in recipe.knobs.items()
-        if name in knobs and value != auto.get(name)
-    }
-    return {"task": recipe.task, "base_model": recipe.base_model, "method": recipe.method, **turned}
+                self.add_error(field, unknown_name("field", field, [*CHOICES, *WISHES, *own]))
 
 
 def _versions_of(user: User) -> QuerySet[DatasetVersion]:

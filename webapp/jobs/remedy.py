@@ -1,5 +1,6 @@
-"""What to try after a failure: settings to change, as the page “New job” takes them."""
+"""What to change after a failure: settings, as the page “New job” takes them."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from webapp.contract.methods import knobs_of
 from webapp.contract.recipe import Recipe
 from webapp.jobs.knob_text import knob_text
 from webapp.jobs.models import Job
+from webapp.jobs.wish_fields import LONGEST_HOURS, TIME_LIMIT
 
 
 class Remedy(NamedTuple):
@@ -19,31 +21,32 @@ class Remedy(NamedTuple):
 
 
 def remedy_of(job: Job) -> Remedy | None:
-    """None where only a person can tell what to change."""
+    """None where no setting is to blame."""
     code = (job.error or {}).get("code", "")
-    changed = _changed(code, job)
-    if changed is None:
-        return None
+    if code == "loss_not_finite":
+        return _with_knobs(job, {"learning_rate": max(job.recipe.number("learning_rate") / 10, 1e-6)})
+    if code == "out_of_memory":
+        return _with_knobs(job, _smaller(job.recipe))
+    if code == "time_limit" and job.time_limit_seconds:
+        return _with_more_time(job)
+    return None
+
+
+def _with_knobs(job: Job, changed: Mapping[str, int | float]) -> Remedy:
     knobs = {knob.name: knob for knob in knobs_of(job.recipe.method)}
     before = job.recipe.knobs
-    words = [
-        f"{knobs[name].label} {knob_text(knobs[name], before[name])} → {knob_text(knobs[name], value)}"
-        for name, value in changed.items()
-    ]
-    fields = {"from": str(job.id), **{name: knob_text(knobs[name], value) for name, value in changed.items()}}
-    sentence = f"{', '.join(words)}; all else stays." if words else "The same settings once more."
-    return Remedy(sentence, f"{reverse('job-new')}?{urlencode(fields)}")
+    texts = {name: knob_text(knobs[name], value) for name, value in changed.items()}
+    words = [f"{knobs[name].label} {knob_text(knobs[name], before[name])} → {text}" for name, text in texts.items()]
+    return Remedy(f"{', '.join(words)}; all else stays.", _url(job, texts))
 
 
-def _changed(code: str, job: Job) -> dict[str, int | float] | None:
-    recipe = job.recipe
-    if code == "loss_not_finite":
-        return {"learning_rate": max(recipe.number("learning_rate") / 10, 1e-6)}
-    if code == "out_of_memory" or (code == "crashed" and "memory" in (job.error or {}).get("message", "")):
-        return _smaller(recipe)
-    if code in ("worker_lost", "storage", "storage_full", "crashed"):
-        return {}
-    return None
+def _with_more_time(job: Job) -> Remedy:
+    before = job.time_limit_seconds / 3600
+    hours = min(before * 2, LONGEST_HOURS)
+    sentence = (
+        f"{TIME_LIMIT.label} {before:g} h → {hours:g} h; all else stays, and it goes on from its last checkpoint."
+    )
+    return Remedy(sentence, _url(job, {TIME_LIMIT.name: knob_text(TIME_LIMIT, hours)}))
 
 
 def _smaller(recipe: Recipe) -> dict[str, int | float]:
@@ -51,3 +54,7 @@ def _smaller(recipe: Recipe) -> dict[str, int | float]:
     if recipe.whole("batch_size") > 1:
         return {"batch_size": recipe.whole("batch_size") // 2}
     return {"max_length": max(recipe.whole("max_length") // 2, 16)}
+
+
+def _url(job: Job, texts: Mapping[str, str]) -> str:
+    return f"{reverse('job-new')}?{urlencode({'from': str(job.id), **texts})}"

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import Asked, Job, JobEvent, State
-from webapp.jobs.timeline import sentence_of, state_of
-from webapp.jobs.waiting import waiting_now
+from webapp.jobs.timeline import actor_of, sentence_of, state_of
+from webapp.jobs.waiting import InQueue, waiting_now
 
 MOST_EVENTS = 1000
 """In one answer; `has_more` then says to ask again."""
@@ -32,6 +32,7 @@ def snapshot(job: Job, after: int) -> Snapshot:
     events = events[:MOST_EVENTS]
     seq = events[-1].seq if events else after
     live = LiveFigures.model_validate(job.live)
+    in_queue = in_queue_now(job)
     data = {
         "id": str(job.id),
         "state": job.state,
@@ -39,7 +40,8 @@ def snapshot(job: Job, after: int) -> Snapshot:
         "is_over": job.is_over,
         "attempt": job.attempt,
         "asked": job.asked,
-        "sentence": sentence_now(job, live),
+        "sentence": sentence_now(job, live, in_queue),
+        "queue": _place(in_queue),
         "percent": live.percent,
         "live": live.model_dump(),
         "events": [_told(event) for event in events],
@@ -49,11 +51,16 @@ def snapshot(job: Job, after: int) -> Snapshot:
     return Snapshot(data, seq, is_over=job.is_over and not has_more)
 
 
-def sentence_now(job: Job, live: LiveFigures) -> str:
+def in_queue_now(job: Job) -> InQueue | None:
+    """None for a job that is not in the queue."""
+    return waiting_now(job) if job.state == State.QUEUED else None
+
+
+def sentence_now(job: Job, live: LiveFigures, in_queue: InQueue | None) -> str:
     """One sentence of what the job does right now."""
+    if in_queue is not None:
+        return in_queue.sentence
     match job.state:
-        case State.QUEUED:
-            return waiting_now(job).sentence
         case State.PAUSED:
             return "Paused. It keeps its place and its checkpoints, and goes on when you resume it."
         case State.FINALIZING:
@@ -67,6 +74,17 @@ def sentence_now(job: Job, live: LiveFigures) -> str:
     return ""
 
 
+def _place(in_queue: InQueue | None) -> dict[str, Any] | None:
+    if in_queue is None:
+        return None
+    # To ten seconds: a stream shall not speak at every tick of an estimate.
+    seconds = in_queue.starts_in_seconds
+    return {
+        "num_ahead": in_queue.num_ahead,
+        "starts_in_seconds": None if seconds is None else round(seconds, -1),
+    }
+
+
 def _told(event: JobEvent) -> dict[str, Any]:
     return {
         "seq": event.seq,
@@ -76,4 +94,5 @@ def _told(event: JobEvent) -> dict[str, Any]:
         "data": event.data,
         "text": sentence_of(event),
         "state": state_of(event),
+        "actor": actor_of(event),
     }

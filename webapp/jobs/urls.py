@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.jobs import views, views_live, views_new
+from webapp.jobs import views, views_live, views_new, views_verbs
 
 urlpatterns = [
     path("jobs/", views.job_list, name="job-list"),
@@ -11,6 +11,13 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/live", views_live.live, name="job-live"),
     path("jobs/<uuid:job_id>/stream", views_live.stream, name="job-stream"),
     path("jobs/<uuid:job_id>/log", views.log, name="job-log"),
-    path("jobs/<uuid:job_id>/cancel", views.cancel, name="job-cancel"),
-    path("jobs/<uuid:job_id>/delete", views.delete, name="job-delete"),
+    path("jobs/<uuid:job_id>/cancel", views_verbs.cancel, name="job-cancel"),
+    path("jobs/<uuid:job_id>/pause", views_verbs.pause, name="job-pause"),
+    path("jobs/<uuid:job_id>/resume", views_verbs.resume, name="job-resume"),
+    path("jobs/<uuid:job_id>/keep", views_verbs.keep, name="job-keep"),
+    path("jobs/<uuid:job_id>/retry", views_verbs.retry, name="job-retry"),
+    path("jobs/<uuid:job_id>/move-away", views_verbs.move_away, name="job-move-away"),
+    path("jobs/<uuid:job_id>/priority", views_verbs.priority, name="job-priority"),
+    path("jobs/<uuid:job_id>/move", views_verbs.move, name="job-move"),
+    path("jobs/<uuid:job_id>/delete", views_verbs.delete, name="job-delete"),
 ]

@@ -1,29 +1,30 @@
-"""The jobs one has: the list, a job's page, its log, and ending it."""
+"""The jobs one has: the list, a job's page, and its log."""
 
 import uuid
 from typing import Any, NamedTuple
 
-from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import ProtectedError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
 from webapp.contract.methods import METHODS, knobs_of
 from webapp.contract.verdict import Verdict
+from webapp.jobs.failure_card import failure_card
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.interval import interval_picture
 from webapp.jobs.log_tail import MOST_BYTES, SHOWN_BYTES, log_tail
 from webapp.jobs.models import ACTIVE, Job, State
-from webapp.jobs.remedy import remedy_of
+from webapp.jobs.past import attempt_lines, checkpoint_lines
+from webapp.jobs.queue_panel import Place, places_of, queue_panel
 from webapp.jobs.sent_fields import wants_json
-from webapp.jobs.services import AlreadyOver, job_cancel, job_delete
-from webapp.jobs.snapshot import sentence_now
+from webapp.jobs.snapshot import in_queue_now, sentence_now
 from webapp.jobs.timeline import timeline
+from webapp.jobs.verbs import verbs_of
+from webapp.jobs.wish_fields import wish_words, wishes_of
 
 PAGE_SIZE = 50
 FIRST_SAMPLES = 6
@@ -32,6 +33,7 @@ FIRST_SAMPLES = 6
 FILTERS: dict[str, tuple[str, tuple[State, ...]]] = {
     "active": ("Running", ACTIVE),
     "queued": ("Waiting", (State.QUEUED,)),
+    "paused": ("Paused", (State.PAUSED,)),
     "succeeded": ("Succeeded", (State.SUCCEEDED,)),
     "failed": ("Failed", (State.FAILED,)),
     "cancelled": ("Cancelled", (State.CANCELLED,)),
@@ -46,6 +48,7 @@ class Line(NamedTuple):
     live: LiveFigures
     method: str
     verdict: Verdict | None
+    place: Place | None
 
 
 @never_cache
@@ -63,27 +66,36 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "jobs/list.html",
         {
             "page": page,
-            "lines": [Line(job, LiveFigures.model_validate(job.live), _method(job), job.verdict) for job in page],
+            "lines": _lines(list(page), request.user),
             "filters": [(word, label) for word, (label, _states) in FILTERS.items()],
             "chosen": chosen if chosen in FILTERS else "",
             "query": f"state={chosen}&" if chosen in FILTERS else "",
             "has_any": mine.exists(),
-            "is_moving": any(not job.is_over for job in page),
+            "is_moving": any(not job.is_over and job.state != State.PAUSED for job in page),
         },
     )
+
+
+def _lines(jobs: list[Job], reader: User) -> list[Line]:
+    places = places_of(jobs, reader.pk)
+    return [
+        Line(job, LiveFigures.model_validate(job.live), _method(job), job.verdict, places.get(job.id)) for job in jobs
+    ]
 
 
 @never_cache
 @require_safe
 def detail(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     assert isinstance(request.user, User)
-    jobs = Job.objects.visible_to(request.user).select_related("base_model", "dataset_version__dataset", "owner")
+    jobs = Job.objects.visible_to(request.user).select_related(
+        "base_model", "dataset_version__dataset", "owner", "worker", "parent"
+    )
     job = get_object_or_404(jobs, id=job_id)
     live = LiveFigures.model_validate(job.live)
     if wants_json(request):
         response: HttpResponse = JsonResponse(_as_json(request, job, live))
     else:
-        response = render(request, "jobs/detail.html", _context(job, live))
+        response = render(request, "jobs/detail.html", _context(job, live, request.user))
     patch_vary_headers(response, ["Accept"])
     return response
 
@@ -99,50 +111,14 @@ def log(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     return HttpResponse(opening + text, content_type="text/plain; charset=utf-8")
 
 
-@require_POST
-def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    assert isinstance(request.user, User)
-    job = get_object_or_404(Job.objects.visible_to(request.user), id=job_id)
-    try:
-        job_cancel(job)
-    except AlreadyOver:
-        return _answer(request, job, "Too late to cancel: the job has ended or is being saved.", status=409)
-    is_done = job.state == State.CANCELLED
-    message = "The job is cancelled." if is_done else "The worker is asked to stop; it takes a few seconds."
-    return _answer(request, job, message, status=202)
-
-
-@require_POST
-def delete(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    assert isinstance(request.user, User)
-    job = get_object_or_404(Job.objects.visible_to(request.user), id=job_id)
-    if not job.is_over:
-        return _answer(request, job, "This job is not over. Cancel it first, then delete it.", status=409)
-    try:
-        job_delete(job)
-    except ProtectedError:
-        return _answer(request, job, "This job stays: an adapter came from it and shows its verdict.", status=409)
-    if wants_json(request):
-        return HttpResponse(status=204)
-    messages.success(request, f"“{job.name}” and its files are deleted.")
-    return redirect("job-list")
-
-
-def _answer(request: HttpRequest, job: Job, message: str, *, status: int) -> HttpResponse:
-    """What came of a request: for a browser as a message on the job's page."""
-    if wants_json(request):
-        code = "accepted" if status < 400 else "refused"
-        return JsonResponse({"code": code, "message": message, "id": str(job.id)}, status=status)
-    messages.add_message(request, messages.SUCCESS if status < 400 else messages.ERROR, message)
-    return redirect("job-detail", job.id)
-
-
 def _as_json(request: HttpRequest, job: Job, live: LiveFigures) -> dict[str, Any]:
     return {
         "id": str(job.id),
         "name": job.name,
         "url": request.path,
         "state": job.state,
+        "asked": job.asked,
+        "parent": str(job.parent_id) if job.parent_id else None,
         "is_over": job.is_over,
         "live": live.model_dump(),
         "error": job.error,
@@ -152,25 +128,41 @@ def _as_json(request: HttpRequest, job: Job, live: LiveFigures) -> dict[str, Any
     }
 
 
-def _context(job: Job, live: LiveFigures) -> dict[str, Any]:
-    events = list(job.events.exclude(kind="stepped"))
-    last = job.events.order_by("-seq").first()
-    verdict = job.verdict
+def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
     return {
         "job": job,
         "live": live,
-        "sentence": sentence_now(job, live),
+        "sentence": sentence_now(job, live, in_queue_now(job)),
         "method": _method(job),
         "knobs": [(knob, job.recipe.knobs[knob.name]) for knob in knobs_of(job.recipe.method)],
+        "wish_words": wish_words(wishes_of(job)),
+        "verbs": verbs_of(job, is_staff=user.is_staff),
+        "queue": queue_panel(job, is_staff=user.is_staff),
+        "failure": failure_card(job) if job.state == State.FAILED else None,
+        "checkpoints": checkpoint_lines(job),
+        "attempts": attempt_lines(job),
+        **_history(job),
+        **_verdict(job),
+    }
+
+
+def _history(job: Job) -> dict[str, Any]:
+    last = job.events.order_by("-seq").first()
+    return {
+        "timeline": timeline(list(job.events.exclude(kind="stepped"))),
+        "last_seq": last.seq if last else 0,
+        "log": log_tail(job, SHOWN_BYTES),
+    }
+
+
+def _verdict(job: Job) -> dict[str, Any]:
+    verdict = job.verdict
+    return {
         "verdict": verdict,
         "picture": interval_picture(verdict.primary) if verdict else None,
         "is_right_or_wrong": bool(verdict and all(sample.tuned_score in (0, 1) for sample in verdict.samples)),
         "first_samples": verdict.samples[:FIRST_SAMPLES] if verdict else (),
         "more_samples": verdict.samples[FIRST_SAMPLES:] if verdict else (),
-        "remedy": remedy_of(job) if job.state == State.FAILED else None,
-        "timeline": timeline(events),
-        "last_seq": last.seq if last else 0,
-        "log": log_tail(job, SHOWN_BYTES),
     }
 
 

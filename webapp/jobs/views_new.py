@@ -11,8 +11,10 @@ from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.models import User
 from webapp.jobs.accept import CannotTrain, job_create
-from webapp.jobs.forms import SUGGESTED_NAME, JobForm, fields_from
+from webapp.jobs.forms import SUGGESTED_NAME, JobForm
+from webapp.jobs.idempotency import KEY_FIELD, BadKey, key_of
 from webapp.jobs.models import Job
+from webapp.jobs.same_again import fields_from_job
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
 from webapp.jobs.wizard import wizard_context
 
@@ -39,7 +41,12 @@ def new(request: HttpRequest) -> HttpResponse:
             dataset_version=form.version,
             base_model=form.base_model,
             recipe=form.recipe(),
+            wishes=form.wishes,
+            parent=form.parent,
+            idempotency_key=key_of(request, sent),
         )
+    except BadKey as error:
+        return _refused(request, form, str(error), code="bad_key", status=400)
     except CannotTrain as error:
         return _refused(request, form, str(error), code="cannot_train")
     url = reverse("job-detail", args=[job.id])
@@ -54,18 +61,10 @@ def _asked(request: HttpRequest, user: User) -> dict[str, object]:
     earlier_id = str(asked.pop("from", ""))
     if earlier_id:
         earlier = get_object_or_404(Job.objects.visible_to(user), id=_uuid_or_404(earlier_id))
-        asked = {**_fields_of(earlier, user), **asked}
+        asked = {**fields_from_job(earlier, user), **asked}
     if asked.get("dataset") and not JobForm(user, asked, is_draft=True).version:
         raise Http404
     return asked
-
-
-def _fields_of(job: Job, user: User) -> dict[str, object]:
-    """What one would choose to train the same again."""
-    chosen: dict[str, object] = {"name": job.name, "dataset": str(job.dataset_version_id)}
-    recipe = job.recipe
-    blank = JobForm(user, {**chosen, **fields_from(recipe, recipe.knobs)}, is_draft=True)
-    return {**chosen, **fields_from(recipe, blank.auto)}
 
 
 def _draft(request: HttpRequest, user: User, sent: dict[str, object]) -> HttpResponse:
@@ -74,7 +73,7 @@ def _draft(request: HttpRequest, user: User, sent: dict[str, object]) -> HttpRes
     if not request.headers.get("HX-Request"):
         return render(request, "jobs/new.html", context)
     response = render(request, "jobs/_wizard.html", context)
-    filled = {name: value for name, value in sent.items() if value != "" and name != SUGGESTED_NAME}
+    filled = {name: value for name, value in sent.items() if value != "" and name not in (SUGGESTED_NAME, KEY_FIELD)}
     response["HX-Replace-Url"] = f"{reverse('job-new')}?{urlencode(filled)}"
     patch_vary_headers(response, ["HX-Request"])
     return response

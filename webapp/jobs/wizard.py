@@ -10,8 +10,10 @@ from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import TASK_WORDS, TASKS, Task
 from webapp.jobs.first_row import Turn, first_row
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
-from webapp.jobs.forms import JobForm
+from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto, knob_text
+from webapp.jobs.wish_fields import WISHES
+from webapp.jobs.wizard_running import running_context
 from webapp.samples.catalogue import SAMPLES
 
 MOST_VERSIONS = 200
@@ -73,6 +75,7 @@ def wizard_context(form: JobForm) -> dict[str, Any]:
         "samples": [] if versions else list(SAMPLES.values()),
         "stray_errors": _stray_errors(form),
         "open": _open_sections(form),
+        **running_context(form),
     }
 
 
@@ -168,7 +171,7 @@ def _review(form: JobForm) -> Review | None:
 
 def _stray_errors(form: JobForm) -> list[str]:
     """Errors that no field of the page would show."""
-    shown = {"name", "dataset", "task", "base_model", "method", *form.auto}
+    shown = {*CHOICES, *WISHES, *form.auto}
     return [message for field, messages in form.errors.items() if field not in shown for message in messages]
 
 
@@ -180,4 +183,5 @@ def _open_sections(form: JobForm) -> dict[str, bool]:
         "model": "base_model" in wrong or not form.has_sent("base_model"),
         "method": bool(wrong & {"method", *form.auto}) or not form.has_sent("method"),
         "expert": bool(wrong & set(form.auto) or form.turned),
+        "running": bool(wrong & set(WISHES)),
     }

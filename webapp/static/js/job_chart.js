@@ -75,8 +75,8 @@ window.jobChart = (box, note) => {
       points.set(step, point);
       drawSoon();
     },
-    clear() {
-      points.clear();
+    keepUpTo(last) {
+      for (const step of [...points.keys()]) if (step > last) points.delete(step);
       drawSoon();
     },
   };

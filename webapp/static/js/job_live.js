@@ -9,7 +9,7 @@
   const shownSeq = Number(page.dataset.seq); // the timeline holds everything up to here
   const chart = window.jobChart(document.getElementById("chart"), document.getElementById("chart-empty"));
   let seq = 0;
-  let attempt = 0;
+  let hasNewCheckpoint = false;
   let isOver = false;
   let source = null;
   let openedAt = 0;
@@ -68,9 +68,13 @@
     time.textContent = clock(at);
     time.className = "num";
     const text = document.createElement("span");
-    text.textContent = event.text;
+    text.textContent = event.actor ? `${event.text} (${event.actor})` : event.text;
     line.append(time, text);
     byId("timeline").prepend(line);
+  };
+
+  const bring = (part, others) => {
+    htmx.ajax("GET", location.pathname, { target: part, select: part, selectOOB: others || undefined, swap: "outerHTML" });
   };
 
   // Everything is told in order and once, whichever way it came.
@@ -80,25 +84,28 @@
     for (const event of data.events) {
       if (event.seq <= seq) continue;
       seq = event.seq;
-      if (event.attempt > attempt) {
-        attempt = event.attempt;
-        chart.clear();
-      }
+      // A new attempt goes on from a checkpoint: what an earlier one did beyond it is done anew.
+      if (event.kind === "started") chart.keepUpTo(event.data.resumed_step || 0);
       chart.add(event);
-      if (event.text && event.seq > shownSeq) tell(event);
+      if (event.seq <= shownSeq) continue;
+      if (event.text) tell(event);
+      if (event.kind === "checkpoint_saved") hasNewCheckpoint = true;
     }
     if (data.has_more) return;
     showFigures(data);
     isOver = data.is_over;
     const top = byId("job-top");
-    const state = data.cancel_requested ? `${data.state} cancelling` : data.state;
+    const state = data.asked ? `${data.state} ${data.asked}` : data.state;
     if (isOver && !("over" in page.dataset)) {
       stop();
       location.reload();
     } else if (top && top.dataset.state !== state) {
       top.dataset.state = state;
-      htmx.ajax("GET", location.pathname, { target: "#job-top", select: "#job-top", swap: "outerHTML" });
+      bring("#job-top", "#job-checkpoints,#job-attempts");
+    } else if (hasNewCheckpoint) {
+      bring("#job-checkpoints", "");
     }
+    hasNewCheckpoint = false;
   };
 
   const ask = async () => {

@@ -1,0 +1,42 @@
+"""What is answered while the database is away: 503 with a time to come back, on a page that needs no database.
+
+It is where Django leads every exception nobody caught, whether a view raised it or the session on the way there.
+"""
+
+import logging
+import sys
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
+from django.views import defaults
+
+from webapp.jobs.persist import DATABASE_AWAY
+from webapp.jobs.sent_fields import wants_json
+
+RETRY_AFTER_SECONDS = 5
+_MESSAGE = "The database cannot be reached just now. Jobs that run go on. Try again in a few seconds."
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """`handler500`: Django calls it while the exception is at hand."""
+    if not isinstance(sys.exc_info()[1], DATABASE_AWAY):
+        return defaults.server_error(request)
+    if wants_json(request):
+        response: HttpResponse = JsonResponse({"code": "unavailable", "message": _MESSAGE}, status=503)
+    else:
+        again = request.get_full_path() if request.method == "GET" else ""
+        response = HttpResponse(loader.get_template("503.html").render({"again": again}), status=503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+class OneLineAnOutage(logging.Filter):
+    """Every page asked for during an outage fails for one reason, which needs one line, not a traceback each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, DATABASE_AWAY):
+            record.msg, record.args = f"{record.getMessage()} (the database is away: {error})".replace("\n", " "), ()
+            record.exc_info = record.exc_text = None
+        return True
