@@ -1,7 +1,7 @@
 """The one door to every check: `python -m tests`.
 
 `python -m tests` runs lint, types, walls, migrations and the tests. `python -m tests slow` runs the minutes-long
-ones with real base models. Any other words go to pytest: `python -m tests -k split`.
+ones with real base models, `python -m tests faults [--seed N]` the fault matrix in full. Any other words go to pytest: `python -m tests -k split`.
 """
 
 import os
@@ -25,6 +25,8 @@ def main(words: list[str]) -> int:
     """Exit code: 0 if all is well. All checks run, so that one look shows everything that is wrong."""
     if words == ["slow"]:
         return _pytest(["-m", "slow"])
+    if words[:1] == ["faults"]:
+        return _faults(words[1:])
     if words:
         return _pytest(words)
     _bring_browser()
@@ -33,6 +35,14 @@ def main(words: list[str]) -> int:
     if failed:
         _say(f"FAILED: {', '.join(failed)}")
     return code or len(failed)
+
+
+def _faults(words: list[str]) -> int:
+    """The fault matrix, short and full forms, about an hour; `--seed N` throws other dice, other words go to pytest."""
+    if words[:1] == ["--seed"] and len(words) > 1:
+        os.environ["GRAFTWORK_TEST_SEED"] = words[1]
+        words = words[2:]
+    return _pytest(["-m", "not gpu", "-rP", "tests/faults", *words])
 
 
 def _passes(name: str, command: list[str]) -> bool:
