@@ -1,10 +1,6 @@
 """Rows in the database that many tests start from, made the way the app makes them."""
 
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
@@ -15,9 +11,10 @@ from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
 from webapp.contract.version import graftwork_version
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.datasets.rows_file import rows_writer
+from webapp.jobs.accept import job_create
 from webapp.jobs.models import Job
 from webapp.workers.models import Worker
-from webapp.jobs.accept import job_create
 
 SMOLLM2 = "smollm2-135m-instruct"
 MINILM = "minilm-l6"
@@ -39,7 +36,7 @@ def make_version(owner: User, *, num_rows: int = 60, labels: tuple[str, ...] = (
         owner=owner, file_name="rows.csv", format="csv", size_bytes=1, sha256="0", columns=["q", "a"], num_rows=num_rows
     )
     outputs = [labels[index % len(labels)] if labels else f"answer {index}" for index in range(num_rows)]
-    version = DatasetVersion.objects.create(
+    version = DatasetVersion(
         dataset=Dataset.objects.create(owner=owner, name="Rows"),
         number=1,
         upload=upload,
@@ -47,9 +44,12 @@ def make_version(owner: User, *, num_rows: int = 60, labels: tuple[str, ...] = (
         task_guess="classify" if labels else "generate",
         num_rows=num_rows,
         stats={"labels": {label: outputs.count(label) for label in labels}},
-        rows_sha256="0",
     )
-    _write_rows(version.rows_path, [f"question {index}" for index in range(num_rows)], outputs)
+    with rows_writer(version.rows_path) as rows:
+        for index, output in enumerate(outputs):
+            rows.add((index + 2, f"question {index}", output, None))
+    version.rows_sha256 = rows.sha256
+    version.save(force_insert=True)
     return version
 
 
@@ -80,14 +80,3 @@ def make_job(owner: User, **fields: Any) -> Job:
         Job.objects.filter(id=job.id).update(**fields)
         job.refresh_from_db()
     return job
-
-
-def _write_rows(path: Path, inputs: list[str], outputs: list[str]) -> None:
-    path.parent.mkdir(parents=True)
-    columns = {
-        "line": pa.array(range(2, len(inputs) + 2), pa.int64()),
-        "input": pa.array(inputs, pa.string()),
-        "output": pa.array(outputs, pa.string()),
-        "messages": pa.nulls(len(inputs), pa.string()),
-    }
-    pq.write_table(pa.table(columns), path)

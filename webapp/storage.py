@@ -89,14 +89,34 @@ def folder_delete(path: Path) -> None:
 
 def file_settle(part: Path, path: Path) -> None:
     """Give a wholly written file its name; after a power cut it is there as a whole or not at all."""
-    file, folder = os.open(part, os.O_RDONLY), os.open(path.parent, os.O_RDONLY)
+    _sync(part)
+    part.replace(path)
+    folder_show(path.parent)
+
+
+def folder_settle(folder: Path) -> None:
+    """Bring all that is in a folder to the disk, and the way to it."""
+    for path in folder.rglob("*"):
+        _sync(path)
+    folder_show(folder)
+
+
+def folder_show(folder: Path) -> None:
+    """Bring the names in a folder to the disk, and its own and its parents': without them a power cut leaves files
+    that cannot be found."""
+    assert folder == _data_dir() or _data_dir() in folder.parents
+    while folder != _data_dir().parent:
+        _sync(folder)
+        folder = folder.parent
+
+
+def _sync(path: Path) -> None:
+    """Raises OSError where the disk did not take it."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(file)
-        part.replace(path)
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(file)
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _data_dir() -> Path:

@@ -10,10 +10,18 @@ from webapp import storage
 from webapp.contract.job_dir import BASE_MODEL, FACTS, OPTIONS, RECIPE, ROWS, Facts, Options
 from webapp.jobs.checkpoints import checkpoint_link, checkpoint_to_resume
 from webapp.jobs.models import Job
+from webapp.jobs.split_rows import rows_are_whole
+
+
+class RowsDamaged(Exception):
+    """The job's rows are no longer those it was accepted with."""
 
 
 def job_dir_lay_out(job: Job) -> Path:
-    """The folder of the job's present attempt, ready for the engine."""
+    """The folder of the job's present attempt, ready for the engine. Raises RowsDamaged."""
+    rows = storage.job_rows_path(job.id)
+    if not rows_are_whole(rows, job.rows_sha256):
+        raise RowsDamaged(f"The sha256 of {rows.name} is not {job.rows_sha256}.")
     folder = job.attempt_dir
     folder.mkdir(parents=True)
     (folder / RECIPE).write_text(job.recipe.model_dump_json(indent=2))
@@ -22,8 +30,10 @@ def job_dir_lay_out(job: Job) -> Path:
     (folder / OPTIONS).write_text(options.model_dump_json(indent=2))
     if (checkpoint := checkpoint_to_resume(job)) is not None:
         checkpoint_link(checkpoint, folder)
-    os.link(storage.job_rows_path(job.id), folder / ROWS)
+    os.link(rows, folder / ROWS)
     (folder / BASE_MODEL).symlink_to(job.base_model.path)
+    # The checkpoints that the engine brings to the disk lie in here: after a power cut they must be found.
+    storage.folder_show(folder)
     return folder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, IntegrityError, connection
 
 from webapp.adapters.services import FilesDiffer, adapter_store, finished_attempt
 from webapp.contract.events import Event, Failed
@@ -26,7 +26,7 @@ from webapp.jobs.attempts import (
     job_record,
 )
 from webapp.jobs.models import Asked, Job
-from worker.job_dir import job_dir_lay_out
+from worker.job_dir import RowsDamaged, job_dir_lay_out
 from worker.renewal import renewed
 from worker.supervisor import Leash, Order, Outcome, run_base_model_fetch, run_engine
 
@@ -72,6 +72,11 @@ class Run:
         log.info("job %s attempt %s", self.job.id, self.job.attempt)
         try:
             self._carry_out()
+        except RowsDamaged as error:
+            message = (
+                "The job's copy of its rows is damaged on the disk; nothing is trained on it. Train again from its "
+            )
+            self._tell(partial(job_fail, self.job, Ending("data", message + "dataset.", str(error))))
         except OSError as error:
             self._tell(partial(self._end_of_storage, error))
         except Exception as error:
@@ -151,7 +156,7 @@ class Run:
             return
         try:
             with renewed(self.job):
-                self._tell(lambda: adapter_store(self.job, made) is not None)
+                self._tell(lambda: adapter_store(self.job, made, tell=self._tell) is not None)
         except FilesDiffer as error:
             message = "Training ended well, but the adapter's files were damaged before they could be kept."
             self._tell(partial(job_crashed, self.job, Ending("crashed", message, str(error))))
@@ -197,6 +202,9 @@ class Run:
         while True:
             try:
                 return change()
+            except IntegrityError:
+                # Of two writers one has to give way; asking again would change nothing.
+                raise
             except Error as error:
                 log.warning("job %s waits for the database to tell its end: %s", self.job.id, error)
                 connection.close()

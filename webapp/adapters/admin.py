@@ -15,6 +15,7 @@ class AdapterAdmin(ReadOnly):
 
 @admin.register(AdapterVersion)
 class AdapterVersionAdmin(ReadOnly):
-    list_display = ["adapter", "number", "size_bytes", "zip_sha256", "created_at"]
+    list_display = ["adapter", "number", "size_bytes", "zip_sha256", "created_at", "checked_at", "is_damaged"]
+    list_filter = ["is_damaged"]
     list_select_related = ["adapter"]
     search_fields = ["adapter__name"]

@@ -53,6 +53,10 @@ class AdapterVersion(models.Model):
     """Of the adapter's weights."""
     zip_bytes = models.BigIntegerField()
     zip_sha256 = models.CharField(max_length=64)
+    checked_at = models.DateTimeField(null=True)
+    """When the scrub last read it all; None before the first time."""
+    is_damaged = models.BooleanField(default=False)
+    """The bytes on the disk are no longer those that were recorded."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,9 +2,9 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from webapp.jobs.models import Job
 from webapp.jobs.persist import DATABASE_AWAY
 
 WEIGHTS = "adapter_model.safetensors"
+
+Tell = Callable[[Callable[[], bool]], bool]
+"""Calls what it is given until the database took it; returns the answer."""
+
+
+def at_once(change: Callable[[], bool]) -> bool:
+    return change()
 
 
 class FilesDiffer(Exception):
@@ -40,28 +47,28 @@ def finished_attempt(job: Job) -> Path | None:
     return None
 
 
-def adapter_store(job: Job, made: Path) -> AdapterVersion | None:
+def adapter_store(job: Job, made: Path, *, tell: Tell = at_once) -> AdapterVersion | None:
     """Keep what an attempt left in the folder `made`, and end the job: both are seen together or not at all.
 
-    None if the job was given to another worker meanwhile: nothing of this attempt is kept. Raises FilesDiffer, and
-    the database's error where it stays away; then nothing is known yet, and one calls again.
+    `tell` calls what writes the end, and may call it again where the database is away: the files are copied once,
+    however long that takes. None if the job was given to another worker meanwhile: nothing of this attempt is kept.
+    Raises FilesDiffer, and the database's error.
     """
     manifest = verify(made / ADAPTER)
     verdict = Verdict.model_validate_json((made / VERDICT).read_bytes())
-    adapter, _new = Adapter.objects.get_or_create(owner=job.owner, name=job.name)
     while True:
-        version = AdapterVersion(adapter=adapter, number=_next_number(adapter), job=job, manifest=manifest.model_dump())
+        version = AdapterVersion(number=_next_number(job), job=job, manifest=manifest.model_dump())
         kept = storage.adapter_dir(version.id)
         try:
             _fill(version, made / ADAPTER)
-            if job_succeed(job, verdict, also=partial(version.save, force_insert=True)):
+            if tell(partial(_end, job, verdict, version)):
                 return version
             storage.folder_delete(kept)
             return None
         except IntegrityError:
             # Another job of the same name took this number in the same moment.
             storage.folder_delete(kept)
-            if _next_number(adapter) == version.number:
+            if _next_number(job) == version.number:
                 raise
         except DATABASE_AWAY:
             # It may be recorded although we were not told, so the files stay; if it is not, they are collected later.
@@ -71,8 +78,19 @@ def adapter_store(job: Job, made: Path) -> AdapterVersion | None:
             raise
 
 
-def _next_number(adapter: Adapter) -> int:
-    return (adapter.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+def _end(job: Job, verdict: Verdict, version: AdapterVersion) -> bool:
+    """True also where an earlier call was recorded although its caller saw an error."""
+
+    def record() -> None:
+        version.adapter, _new = Adapter.objects.get_or_create(owner=job.owner, name=job.name)
+        version.save(force_insert=True)
+
+    return job_succeed(job, verdict, also=record) or AdapterVersion.objects.filter(id=version.id).exists()
+
+
+def _next_number(job: Job) -> int:
+    same_name = AdapterVersion.objects.filter(adapter__owner=job.owner, adapter__name=job.name)
+    return (same_name.aggregate(last=Max("number"))["last"] or 0) + 1
 
 
 def _fill(version: AdapterVersion, made: Path) -> None:
@@ -80,12 +98,12 @@ def _fill(version: AdapterVersion, made: Path) -> None:
     shutil.copytree(made, version.files_dir)
     # What was copied is what is promised: a bit that flips on the way is found now, not by a person.
     verify(version.files_dir)
-    title = slugify(version.adapter.name) or "adapter"
+    title = slugify(version.job.name) or "adapter"
     _pack(version.files_dir, version.zip_path, folder=f"{title}-v{version.number}")
-    _sync(storage.adapter_dir(version.id))
+    storage.folder_settle(storage.adapter_dir(version.id))
     version.size_bytes = (version.files_dir / WEIGHTS).stat().st_size
     version.zip_bytes = version.zip_path.stat().st_size
-    version.zip_sha256 = _sha256(version.zip_path)
+    version.zip_sha256 = sha256_of(version.zip_path)
 
 
 def verify(folder: Path) -> Manifest:
@@ -93,7 +111,7 @@ def verify(folder: Path) -> Manifest:
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     for entry in manifest.files:
         path = folder / entry.name
-        if path.stat().st_size != entry.size_bytes or _sha256(path) != entry.sha256:
+        if path.stat().st_size != entry.size_bytes or sha256_of(path) != entry.sha256:
             raise FilesDiffer(f"{entry.name} differs from its manifest.")
     return manifest
 
@@ -105,16 +123,6 @@ def _pack(files: Path, zip_path: Path, *, folder: str) -> None:
             archive.write(path, f"{folder}/{path.name}")
 
 
-def _sync(folder: Path) -> None:
-    """Bring all files of a folder to the disk before the database says they are there."""
-    for path in [*folder.rglob("*"), folder, folder.parent]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from asgiref.sync import sync_to_async
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -14,10 +15,16 @@ from webapp.accounts.models import User
 from webapp.adapters.card import card_of, snippet_in
 from webapp.adapters.downloads import zip_response
 from webapp.adapters.models import Adapter, AdapterVersion
+from webapp.adapters.wholeness import zip_is_whole
 from webapp.contract.job_dir import Manifest
 from webapp.contract.methods import METHODS
+from webapp.contract.rows import RowProblem
+from webapp.datasets.answers import prefers_json, refusal_json
 
 PAGE_SIZE = 50
+
+DAMAGED = "The adapter is damaged on the disk: its files are no longer what was recorded when training ended."
+DAMAGED_REMEDY = "Ask an admin to bring the data folder back from a backup, or train it again from its job."
 
 
 class Line(NamedTuple):
@@ -75,10 +82,21 @@ async def download(request: HttpRequest, version_id: str) -> HttpResponseBase:
     assert isinstance(user, User)
     mine = AdapterVersion.objects.select_related("adapter").filter(adapter__in=Adapter.objects.visible_to(user))
     version = await aget_object_or_404(mine, id=version_id)
-    if not await asyncio.to_thread(version.zip_path.exists):
-        raise Http404
+    try:
+        is_whole = await asyncio.to_thread(zip_is_whole, version)
+    except FileNotFoundError:
+        raise Http404 from None
+    if not is_whole:
+        await AdapterVersion.objects.filter(id=version.id).aupdate(is_damaged=True)
+        return await sync_to_async(_damaged)(request, version)
     name = f"{slugify(version.adapter.name) or 'adapter'}-v{version.number}.zip"
     return zip_response(request, version.zip_path, size=version.zip_bytes, sha256=version.zip_sha256, name=name)
+
+
+def _damaged(request: HttpRequest, version: AdapterVersion) -> HttpResponse:
+    if prefers_json(request):
+        return refusal_json(RowProblem(code="adapter_damaged", message=DAMAGED, hint=DAMAGED_REMEDY), status=500)
+    return render(request, "adapters/damaged.html", {"version": version}, status=500)
 
 
 def _chosen(versions: list[AdapterVersion], number: str | None) -> AdapterVersion:

@@ -86,6 +86,10 @@ class DatasetVersion(models.Model):
     stats = models.JSONField(default=dict)
     """RowStats.as_json: histograms of lengths, labels with counts, duplicates."""
     rows_sha256 = models.CharField(max_length=64)
+    checked_at = models.DateTimeField(null=True)
+    """When the scrub last read it all; None before the first time."""
+    is_damaged = models.BooleanField(default=False)
+    """The bytes on the disk are no longer those that were recorded."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

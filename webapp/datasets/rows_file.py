@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,10 @@ def cells_of(row: Row) -> Cells:
     return row.line, row.input, row.output, messages
 
 
+class RowsDamaged(Exception):
+    """The rows on the disk are no longer those that were checked and saved."""
+
+
 class RowsWriter:
     """Takes rows one by one. `sha256` is of what was written: the content, not its place in the person's file."""
 
@@ -39,10 +43,7 @@ class RowsWriter:
 
     def add(self, cells: Cells) -> None:
         self._batch.append(cells)
-        for text in cells[1:]:
-            data = str(text or "").encode()
-            self._digest.update(b"%d:" % len(data) + data)
-            self._num_chars += len(data)
+        self._num_chars += _note(self._digest, cells[1:])
         if len(self._batch) >= _BATCH_ROWS or self._num_chars >= _BATCH_CHARS:
             self.flush()
 
@@ -55,6 +56,35 @@ class RowsWriter:
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
+
+
+def _note(digest: "hashlib._Hash", texts: Sequence[object]) -> int:
+    """How long they were."""
+    parts = [str(text or "").encode() for text in texts]
+    for data in parts:
+        digest.update(b"%d:" % len(data) + data)
+    return sum(map(len, parts))
+
+
+@contextmanager
+def _rows_opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """What cannot be read in the block is called damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise RowsDamaged(f"{path} cannot be read: {error}"[:300]) from error
+
+
+def rows_verify(path: Path, sha256: str) -> None:
+    """Read them all and compare with what was written, batch by batch. Raises RowsDamaged."""
+    digest = hashlib.sha256()
+    with _rows_opened(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(ROW_COLUMNS[1:])):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                _note(digest, row)
+    if digest.hexdigest() != sha256:
+        raise RowsDamaged(f"{path} holds other rows than were saved.")
 
 
 @contextmanager
@@ -74,9 +104,9 @@ def rows_writer(path: Path) -> Iterator[RowsWriter]:
 
 
 def rows_page(path: Path, start: int, count: int) -> list[Row]:
-    """Rows `start` to `start + count`, reading only the part of the file where they stand."""
+    """Rows `start` to `start + count`, reading only the part of the file where they stand. Raises RowsDamaged."""
     rows: list[Row] = []
-    with pq.ParquetFile(path) as file:
+    with _rows_opened(path) as file:
         before = 0
         for group in range(file.num_row_groups):
             size = file.metadata.row_group(group).num_rows

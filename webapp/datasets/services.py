@@ -197,14 +197,15 @@ def _described(check: RowsCheck) -> dict[str, Any]:
 
 
 def _version_insert(version: DatasetVersion) -> DatasetVersion:
-    """The version, or the latest one if that holds the same already."""
+    """The version, or the latest one if that holds the same already and still does."""
     dataset = version.dataset
     if dataset._state.adding:
         dataset.save(force_insert=True)
         version.number = 1
     else:
         latest = dataset.latest
-        if (latest.rows_sha256, latest.mapping) == (version.rows_sha256, version.mapping):
+        is_same = (latest.rows_sha256, latest.mapping) == (version.rows_sha256, version.mapping)
+        if is_same and not latest.is_damaged:
             return latest
         version.number = latest.number + 1
     version.save(force_insert=True)

@@ -15,7 +15,7 @@ from webapp.datasets.answers import prefers_json, refusal_json
 from webapp.datasets.downloads import original_response
 from webapp.datasets.listing import listing
 from webapp.datasets.models import Dataset, DatasetVersion
-from webapp.datasets.rows_file import rows_page
+from webapp.datasets.rows_file import RowsDamaged, rows_page
 from webapp.datasets.services import DatasetInUse, dataset_delete, dataset_from_sample
 
 ROWS_A_PAGE = 25
@@ -105,14 +105,19 @@ def _detail_page(request: HttpRequest, dataset: Dataset, tab: str, *, status: in
         "tab": tab,
         "task": TASK_WORDS[version.task],
         "query": f"version={version.number}&tab={tab}&",
-        **(_rows_context(request, version) if tab == "rows" else {}),
+        "is_damaged": version.is_damaged,
     }
+    if tab == "rows":
+        context |= _rows_context(request, version)
     return render(request, "datasets/detail.html", context, status=status)
 
 
 def _rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
     page = Paginator(range(version.num_rows), ROWS_A_PAGE).get_page(request.GET.get("page"))
-    rows: list[Row] = rows_page(version.rows_path, max(0, page.start_index() - 1), ROWS_A_PAGE)
+    try:
+        rows: list[Row] = rows_page(version.rows_path, max(0, page.start_index() - 1), ROWS_A_PAGE)
+    except RowsDamaged:
+        return {"page": page, "rows": [], "is_damaged": True}
     return {"page": page, "rows": rows}
 
 

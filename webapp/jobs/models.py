@@ -81,6 +81,8 @@ class Job(models.Model):
     split = models.JSONField()
     """{"train": n, "validation": n, "test": n}"""
     split_sha256 = models.CharField(max_length=64)
+    rows_sha256 = models.CharField(max_length=64, blank=True)
+    """Of the job's own rows file; empty for jobs of an older version."""
 
     state = models.CharField(max_length=20, choices=State.choices, default=State.QUEUED)
     attempt = models.PositiveIntegerField(default=0)

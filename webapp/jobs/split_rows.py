@@ -1,5 +1,6 @@
 """A job's own copy of its rows, each with the side of the split it stands on."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,16 +11,20 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN
 from webapp.contract.split import split_rows, split_sha256
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.rows_file import rows_verify
 
 
 class StoredSplit(NamedTuple):
     counts: dict[str, int]
     """Side -> rows."""
     sha256: str
+    rows_sha256: str
+    """Of the file."""
 
 
 def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path) -> StoredSplit:
-    """Split a dataset version's rows and write them to `path`. Raises TooFewRows."""
+    """Split a dataset version's rows and write them to `path`. Raises TooFewRows, RowsDamaged."""
+    rows_verify(version.rows_path, version.rows_sha256)
     rows = pq.read_table(version.rows_path)
     inputs = rows.column("messages" if version.is_chat else "input").to_pylist()
     outputs = rows.column("output").to_pylist() if recipe.task == "classify" else [""] * len(inputs)
@@ -27,4 +32,14 @@ def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path) -> Sto
     path.parent.mkdir(parents=True)
     pq.write_table(rows.append_column(SPLIT_COLUMN, pa.array(sides, pa.string())), path, compression="zstd")
     counts = {side: sides.count(side) for side in ("train", "validation", "test")}
-    return StoredSplit(counts, split_sha256(inputs, sides))
+    return StoredSplit(counts, split_sha256(inputs, sides), _sha256(path))
+
+
+def rows_are_whole(path: Path, sha256: str) -> bool:
+    """Whether a job's rows are the bytes that were accepted; of jobs of an older version nobody knows."""
+    return not sha256 or _sha256(path) == sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,5 @@
-"""The threads that keep things up, in every web and worker process: the sweep, and the outbox of webhooks.
+"""The threads that keep things up, in every web and worker process: the sweep, the outbox of webhooks,
+and the scrub.
 
 Which process does the work, the database decides; that many could is what makes it certain that one does.
 """
@@ -13,12 +14,14 @@ from django.conf import settings
 from django.db import Error, connection
 
 from webapp.clock import database_now
+from webapp.upkeep.scrub import scrub
 from webapp.upkeep.sweep import Sweeper
 from webapp.webhooks.services import notices_deliver
 
 log = logging.getLogger(__name__)
 
 DELIVER_SECONDS = 5.0
+SCRUB_SECONDS = 600.0
 
 
 class Upkeep:
@@ -29,6 +32,7 @@ class Upkeep:
         sweeper = Sweeper(f"{socket.gethostname()}:{os.getpid()}")
         self._threads = [
             self._thread("sweep", sweeper.sweep, settings.TIMING.sweep),
+            self._thread("scrub", lambda: scrub(database_now()), SCRUB_SECONDS),
             self._thread("deliver", lambda: notices_deliver(database_now()), DELIVER_SECONDS),
         ]
 
