@@ -12,6 +12,7 @@ What a job shall do stands in its name, as in "steps=20 seconds=0.05 crash=7 sig
     hog                megabytes to allocate at the first step
     grandchild         starts a process that would outlive it
     big                megabytes the adapter weighs
+    files              how many small files the adapter has beside
 
 A step appends its number to the trace, and the trace is the adapter's weights: what was trained twice or left out
 shows in the bytes.
@@ -156,6 +157,8 @@ class Stub:
         padding = " " * (int(self.words.get("big", 0)) * 1_000_000)
         (folder / "adapter_model.safetensors").write_text(json.dumps(self.trace) + padding)
         (folder / "README.md").write_text("A stub's adapter.")
+        for number in range(int(self.words.get("files", 0))):
+            (folder / f"token-{number}.json").write_text("{}")
         manifest = Manifest(
             method=recipe.method, task=recipe.task, base_model=recipe.base_model, base_model_sha256="0" * 64,
             files=tuple(_entry(path) for path in sorted(folder.iterdir())),
