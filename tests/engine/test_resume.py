@@ -126,9 +126,10 @@ def test_asked_to_keep_before_a_step_is_done_it_does_one(tmp_path: Path) -> None
     assert list(attempt.trace) == [1] and attempt.of_kind("finished_early")[0].step == 1
 
 
-def test_a_job_that_finished_early_stays_so_when_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint_steps", [0, 1])
+def test_a_job_that_finished_early_stays_so_when_interrupted(checkpoint_steps: int, tmp_path: Path) -> None:
     """It was asked once to keep what there is; whoever goes on need not be asked again."""
-    job_dir = lay_job(tmp_path)
+    job_dir = with_options(lay_job(tmp_path), checkpoint_steps=checkpoint_steps)
 
     def wanted() -> str:
         phases = [event for event in told if getattr(event, "phase", "") == "measuring_tuned"]

@@ -80,8 +80,8 @@ class Fit:
             # ---------------------------------------------------------------- once in a while: watch, save
             if step % self.watch_every == 0 or step == self.total_steps:
                 self._watch()
-            if self.shelf.is_due(step):
-                self._save()
+            if self.shelf.is_due(step) and self.wanted() == "go_on":
+                self._save()  # else the end that is asked for decides whether, and as what, this step is saved
         standing.seconds = time.monotonic() - began
         self._end()
 
