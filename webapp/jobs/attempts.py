@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -181,7 +181,7 @@ def job_crashed(job: Job, ending: Ending, *, actor: str = "worker", guard: Q | N
         exit_code=ending.exit_code,
         crash_count=crash_count,
         progress_step=step,
-        not_before=database_now() + timedelta(seconds=_backoff(crash_count)),
+        not_before=_not_before(ending, crash_count),
     )
 
 
@@ -257,6 +257,13 @@ def _asked_now(job: Job) -> Asked:
 def _still_asked(asked: Asked, to: State) -> Asked:
     """To end early and keep is a wish about the training: the next worker heeds it. The others are fulfilled."""
     return Asked.KEEP if asked == Asked.KEEP and to == State.QUEUED else Asked.NOTHING
+
+
+def _not_before(ending: Ending, crash_count: int) -> datetime | None:
+    """Nothing is known against a job whose worker vanished once: the next may have it at once."""
+    if ending.outcome == Outcome.LOST and crash_count == 1:
+        return None
+    return database_now() + timedelta(seconds=_backoff(crash_count))
 
 
 def _backoff(crash_count: int) -> float:

@@ -5,9 +5,14 @@ from typing import Any
 from django.db import transaction
 
 from webapp import storage
-from webapp.celery import wake_workers
 from webapp.clock import database_now
-from webapp.jobs.checkpoints import NoSuchCheckpoint, checkpoint_find, checkpoint_word, checkpoints_of
+from webapp.jobs.checkpoints import (
+    NoSuchCheckpoint,
+    checkpoint_chosen,
+    checkpoint_find,
+    checkpoint_word,
+    checkpoints_of,
+)
 from webapp.jobs.models import Asked, Job, JobQuerySet, Priority, State
 from webapp.jobs.placing import others_for
 from webapp.jobs.transition import BY_PERSON, MOVES, transition
@@ -62,14 +67,13 @@ def job_resume(job: Job, *, checkpoint: str = "") -> None:
         State.QUEUED,
         actor=BY_PERSON,
         reason=f"Resumed from {checkpoint}." if checkpoint else "Resumed.",
-        resume_from=checkpoint or job.resume_from,
+        resume_from=checkpoint_chosen(job, checkpoint) if checkpoint else job.resume_from,
         avoid_worker=None,
         not_before=None,
         crash_count=0,
     )
     if not moved:
         raise AlreadyOver
-    wake_workers()
 
 
 def job_priority_set(job: Job, priority: Priority) -> None:

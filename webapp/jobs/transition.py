@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
+from webapp.celery import wake_workers
 from webapp.clock import database_now
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import ACTIVE, OVER, Job, JobAttempt, JobEvent, Outcome, State
@@ -90,6 +91,8 @@ def transition(
             also()
         if to in TOLD:
             notices_add(job.owner, TOLD[to], _payload(job, to, reason))
+        if to == State.QUEUED:
+            transaction.on_commit(wake_workers, robust=True)
         return True
 
     def is_done() -> bool:

@@ -1,18 +1,14 @@
 """One look over everything, by whoever's turn it is: the reconciler that the promises rest on."""
 
-from datetime import datetime, timedelta
-
-from django.db import connection
+from datetime import UTC, datetime, timedelta
 
 from webapp.celery import wake_workers
 from webapp.clock import database_now
 from webapp.jobs.models import Job
 from webapp.jobs.reconcile import deadlines_pass, leases_expire
 from webapp.upkeep.leader import is_quiet, turn_note, turn_take
-from webapp.upkeep.stray_files import stray_files_collect
 
 WAKE_EVERY = timedelta(seconds=30)
-COLLECT_EVERY = timedelta(hours=1)
 
 
 class Sweeper:
@@ -20,7 +16,8 @@ class Sweeper:
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
-        self._last: dict[str, datetime] = {}
+        self._swept_at: datetime | None = None
+        self._woken_at = datetime.min.replace(tzinfo=UTC)
 
     def sweep(self) -> bool:
         """False if it is another's turn. Raises the database's errors."""
@@ -31,24 +28,18 @@ class Sweeper:
             leases_expire(now)
             deadlines_pass(now)
         turn_note(now)
-        if self._is_time("wake", now, WAKE_EVERY) and Job.objects.waiting().exists():
+        if self._has_become_due(now) or self._waits_for_long(now):
             wake_workers()
-        if self._is_time("collect", now, COLLECT_EVERY):
-            stray_files_collect()
-            _log_shorten()
         return True
 
-    def _is_time(self, what: str, now: datetime, every: timedelta) -> bool:
-        """By this process's own account; doing it once too often does no harm."""
-        last = self._last.get(what)
-        if last is not None and now - last < every:
+    def _has_become_due(self, now: datetime) -> bool:
+        """A job whose pause after a crash is over since the last sweep: nobody else rings for it."""
+        since, self._swept_at = self._swept_at or now, now
+        return Job.objects.waiting().filter(not_before__gt=since, not_before__lte=now).exists()
+
+    def _waits_for_long(self, now: datetime) -> bool:
+        """Now and then, in case a wake-up was lost. By this process's own account: once too often does no harm."""
+        if now - self._woken_at < WAKE_EVERY:
             return False
-        self._last[what] = now
-        return True
-
-
-def _log_shorten() -> None:
-    """SQLite's write-ahead log grows while readers stay; this writes it back whole."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._woken_at = now
+        return Job.objects.waiting().exists()

@@ -1,5 +1,4 @@
-"""The threads that keep things up, in every web and worker process: the sweep, the outbox of webhooks,
-and the scrub.
+"""The threads that keep things up, in every web and worker process: sweep, outbox of webhooks, scrub, tidying.
 
 Which process does the work, the database decides; that many could is what makes it certain that one does.
 """
@@ -16,12 +15,13 @@ from django.db import Error, connection
 from webapp.clock import database_now
 from webapp.upkeep.scrub import scrub
 from webapp.upkeep.sweep import Sweeper
+from webapp.upkeep.tidy import tidy
 from webapp.webhooks.services import notices_deliver
 
 log = logging.getLogger(__name__)
 
 DELIVER_SECONDS = 5.0
-SCRUB_SECONDS = 600.0
+SCRUB_SECONDS = TIDY_SECONDS = 600.0
 
 
 class Upkeep:
@@ -33,6 +33,7 @@ class Upkeep:
         self._threads = [
             self._thread("sweep", sweeper.sweep, settings.TIMING.sweep),
             self._thread("scrub", lambda: scrub(database_now()), SCRUB_SECONDS),
+            self._thread("tidy", lambda: tidy(database_now()), TIDY_SECONDS),
             self._thread("deliver", lambda: notices_deliver(database_now()), DELIVER_SECONDS),
         ]
 
