@@ -106,12 +106,17 @@ def test_from_elsewhere_the_addresses_are_told(postgres: Any) -> None:
     assert (answer.database_url, answer.broker_url) == (POSTGRES, "redis://broker.example:6379/0")
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", ""])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "", "%2Frun%2Fpostgresql"])
 def test_an_address_that_leads_nowhere_from_elsewhere_is_refused(postgres: Any, host: str) -> None:
     postgres.WORKER_DATABASE_URL = f"postgres://graftwork:secret@{host}/graftwork"
     with pytest.raises(Refused, match="GRAFTWORK_WORKER_DATABASE_URL"):
         join_answer(Worker(name="box"), is_same_machine=False)
     assert join_answer(Worker(name="box"), is_same_machine=True).database_url == postgres.WORKER_DATABASE_URL
+
+
+def test_a_host_behind_the_question_mark_counts(postgres: Any) -> None:
+    postgres.WORKER_DATABASE_URL = "postgres:///graftwork?host=db.example"
+    assert join_answer(Worker(name="box"), is_same_machine=False).database_url == postgres.WORKER_DATABASE_URL
 
 
 def test_a_broker_that_leads_nowhere_from_elsewhere_is_done_without(postgres: Any) -> None:

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
 from django.db import connection
@@ -12,8 +12,6 @@ from webapp import storage
 from webapp.contract.version import graftwork_version
 from webapp.workers.models import Worker
 from webapp.workers.rules import Refused
-
-_OWN_HOST = ("", "localhost", "127.0.0.1", "[::1]", "::1")
 
 
 class JoinAnswer(BaseModel):
@@ -78,5 +76,7 @@ def _broker_url(is_same_machine: bool) -> str:
 
 
 def _is_own_host(url: str) -> bool:
-    """Also of a socket's address, which has no host."""
-    return (urlsplit(url).hostname or "") in _OWN_HOST
+    """Also of a socket's address: that has no host, or a path in its place."""
+    place = urlsplit(url)
+    host = unquote(place.hostname or parse_qs(place.query).get("host", [""])[0])
+    return host.startswith("/") or host in ("", "localhost") or is_loopback(host)
