@@ -1,6 +1,7 @@
 """What must hold of the tables after every single step, whatever was done."""
 
 from collections import defaultdict
+from itertools import pairwise
 from uuid import UUID
 
 from tests.state_machine.model import ModelJob
@@ -53,7 +54,7 @@ def history_is_legal(events: list[JobEvent], model: ModelJob, job: Job) -> None:
     moves = [event.data for event in events if event.kind == "moved"]
     assert [move["to"] for move in moves] == model.moves
     assert moves[0]["from"] == "" and moves[-1]["to"] == job.state
-    for earlier, later in zip(moves, moves[1:], strict=False):
+    for earlier, later in pairwise(moves):
         assert later["from"] == earlier["to"]
         assert later["to"] in MOVES[State(later["from"])]
     assert len(events) - len(moves) == model.num_engine_events
