@@ -1,11 +1,16 @@
 """Jobs in every state, brought there by the services, and the fields of the page “New job”."""
 
+import hashlib
+import time
 from typing import Any
 
 from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job, make_starter, make_worker
+from webapp import storage
 from webapp.accounts.models import User
+from webapp.contract.checkpoint import CheckpointManifest, checkpoint_name, recipe_sha256
 from webapp.contract.events import Evaluated, PhaseMoved, Started, Stepped
+from webapp.contract.job_dir import CHECKPOINTS, MANIFEST, FileEntry
 from webapp.contract.verdict import Sample, Verdict
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.attempts import Ending, job_claim, job_fail, job_finalize, job_record, job_succeed
@@ -68,6 +73,22 @@ def make_failed(owner: User, code: str, message: str = "It broke.", evidence: st
         job.refresh_from_db()
     assert job_fail(job, Ending(code, message, evidence))  # type: ignore[arg-type]
     return job
+
+
+def lay_checkpoint(job: Job, step: int, *, attempt: int | None = None, **changed: Any) -> str:
+    """A whole checkpoint of the job; returns its word."""
+    attempt_dir = storage.attempt_dir(job.id, job.attempt if attempt is None else attempt)
+    folder = attempt_dir / CHECKPOINTS / checkpoint_name(step)
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_bytes(b"{}")
+    entry = FileEntry(name="state.json", size_bytes=2, sha256=hashlib.sha256(b"{}").hexdigest())
+    told = {
+        "step": step, "total_steps": 9, "epoch": step / 3, "held_out_loss": 1 / step, "best_step": step,
+        "recipe_sha256": recipe_sha256(job.recipe), "split_sha256": job.split_sha256, "made_at": time.time(),
+        "files": (entry,), **changed,
+    }  # fmt: skip
+    (folder / MANIFEST).write_text(CheckpointManifest.model_validate(told).model_dump_json())
+    return f"{attempt_dir.name}/{folder.name}"
 
 
 def make_succeeded(owner: User, verdict: Verdict | None = None) -> Job:

@@ -9,7 +9,7 @@ from tests.factories import make_job
 from tests.jobs.made import make_failed, make_running, make_succeeded
 from webapp.accounts.models import User
 from webapp.jobs.models import Job
-from webapp.jobs.services import job_cancel
+from webapp.jobs.services import job_cancel, job_pause
 
 URL = "/jobs/"
 
@@ -33,6 +33,9 @@ def one_of_each(alice: User) -> None:
     rename(cancelled, "the stopped one")
     rename(make_running(alice), "the busy one")
     rename(make_job(alice), "the patient one")
+    paused = make_job(alice)
+    job_pause(paused)
+    rename(paused, "the resting one")
 
 
 def test_without_jobs_it_leads_to_the_first(alice_client: Client) -> None:
@@ -43,7 +46,15 @@ def test_without_jobs_it_leads_to_the_first(alice_client: Client) -> None:
 @pytest.mark.usefixtures("one_of_each")
 def test_each_job_says_how_far_it_is_or_what_came_of_it(alice_client: Client) -> None:
     html = page(alice_client)
-    for words in ("4.0 % → 91.0 %", "Better", "Line 3 is odd.", "about 1 min 15 s left", "Queued", "Cancelled"):
+    for words in (
+        "4.0 % → 91.0 %",
+        "Better",
+        "Line 3 is odd.",
+        "about 1 min 15 s left",
+        "Queued",
+        "Cancelled",
+        "Paused",
+    ):
         assert words in html
     assert 'hx-trigger="every 4s"' in html
 
@@ -52,7 +63,7 @@ def test_each_job_says_how_far_it_is_or_what_came_of_it(alice_client: Client) ->
 @pytest.mark.parametrize(
     ("state", "name"),
     [("succeeded", "the good one"), ("failed", "the bad one"), ("cancelled", "the stopped one"),
-     ("active", "the busy one"), ("queued", "the patient one")],
+     ("active", "the busy one"), ("queued", "the patient one"), ("paused", "the resting one")],
 )  # fmt: skip
 def test_it_can_be_filtered_by_state(alice_client: Client, state: str, name: str) -> None:
     lines = alice_client.get(URL, {"state": state}).context["lines"]
@@ -62,7 +73,7 @@ def test_it_can_be_filtered_by_state(alice_client: Client, state: str, name: str
 @pytest.mark.usefixtures("one_of_each")
 @pytest.mark.parametrize("query", ["?state=x", "?state=owner__password", "?page=-1", "?page=x", "?page=999999"])
 def test_nonsense_in_the_address_shows_all(alice_client: Client, query: str) -> None:
-    assert len(alice_client.get(URL + query).context["lines"]) == 5
+    assert len(alice_client.get(URL + query).context["lines"]) == 6
 
 
 def test_a_filter_that_finds_nothing_says_so(alice: User, alice_client: Client) -> None:
@@ -91,3 +102,32 @@ def test_many_jobs_come_in_pages_with_few_queries(alice: User, alice_client: Cli
         html = page(alice_client, "?state=succeeded")
     assert len(queries) < 10
     assert "1 to 50 of 61 jobs" in html and "?state=succeeded&amp;page=2" in html
+
+
+def test_waiting_jobs_say_where_they_stand_and_own_ones_can_be_moved(
+    alice: User, bob: User, alice_client: Client
+) -> None:
+    jobs = [make_job(owner) for owner in (bob, alice, alice)]
+    lines = {line.job.id: line.place for line in alice_client.get(URL).context["lines"]}
+    assert [lines[job.id].num_ahead for job in jobs[1:]] == [1, 2]
+    html = page(alice_client)
+    assert "2 before it" in html and f'id="up-{jobs[2].id}"' in html
+    assert (lines[jobs[1].id].own.is_first, lines[jobs[2].id].own.is_last) == (True, True)
+
+
+def test_a_lone_waiting_job_has_nothing_to_pass(alice: User, bob: User, admin_client: Client) -> None:
+    job, _other = make_job(alice), make_job(bob)
+    assert "Next" in page(admin_client) and f'id="up-{job.id}"' not in page(admin_client)
+
+
+def test_what_was_asked_stands_in_the_list(alice: User, alice_client: Client) -> None:
+    job = make_running(alice)
+    job_pause(job)
+    assert "Pausing" in page(alice_client)
+    job_cancel(job)
+    assert "Cancelling" in page(alice_client)
+
+
+def test_a_list_of_paused_jobs_is_not_asked_for_again_and_again(alice: User, alice_client: Client) -> None:
+    job_pause(make_job(alice))
+    assert "hx-trigger" not in page(alice_client)

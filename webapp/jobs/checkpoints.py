@@ -23,12 +23,17 @@ def checkpoints_of(job: Job) -> list[Checkpoint]:
 
 
 def checkpoint_word(checkpoint: Checkpoint) -> str:
-    """ "ATTEMPT/step-NNNNNNNN": how a checkpoint is named in `Job.resume_from` and in forms."""
+    """ "ATTEMPT/step-NNNNNNNN": how a checkpoint is named in forms."""
     return f"{checkpoint.folder.parent.parent.name}/{checkpoint.folder.name}"
 
 
 def checkpoint_find(job: Job, word: str) -> Checkpoint | None:
     return next((one for one in checkpoints_of(job) if checkpoint_word(one) == word), None)
+
+
+def checkpoint_chosen(job: Job, word: str) -> str:
+    """What `Job.resume_from` says: which one, and after how many attempts it was chosen."""
+    return f"{word}@{job.attempt}"
 
 
 def newest_step(job: Job) -> int:
@@ -40,8 +45,8 @@ def checkpoint_to_resume(job: Job) -> Checkpoint | None:
     """The newest that verifies. Where a person chose one, that, or what attempts after it have made since."""
     found = checkpoints_of(job)
     if job.resume_from:
-        chosen_attempt = int(job.resume_from.partition("/")[0])
-        found = [one for one in found if _attempt_of(one) > chosen_attempt or checkpoint_word(one) == job.resume_from]
+        word, _at, attempt = job.resume_from.partition("@")
+        found = [one for one in found if _attempt_of(one) > int(attempt) or checkpoint_word(one) == word]
     return next((one for one in found if checkpoint_problem(one) is None), None)
 
 
