@@ -37,9 +37,7 @@ class OneLineAnOutage(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, DATABASE_AWAY):
-            record.msg, record.args = (
-                f"{record.getMessage()} (the database is away: {' '.join(str(error).split())})",
-                (),
-            )
+            said = " ".join(str(error).split())
+            record.msg, record.args = f"{record.getMessage()} (the database is away: {said})", ()
             record.exc_info = record.exc_text = None
         return True
