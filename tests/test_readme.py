@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.stack import PROJECT
+from webapp.contract.promises import PROMISES
 
 README = (PROJECT / "README.md").read_text()
 TOP = {"manage.py", "pyproject.toml", "README.md", "docker-compose.yml", "webapp", "worker", "templates", "tests"}
@@ -41,3 +42,8 @@ def test_the_top_of_the_tree_is_what_the_owner_chose() -> None:
 def test_pictures_are_there() -> None:
     for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
         assert (PROJECT / picture).is_file()
+
+
+def test_the_promises_are_those_that_help_shows() -> None:
+    promised = re.findall(r"^- \*\*(P\d)\*\* (.+)$", README, re.MULTILINE)
+    assert promised == [(promise.code, promise.sentence) for promise in PROMISES]
