@@ -37,11 +37,13 @@ class Presence:
         self._ends.set()
         if self._thread.is_alive():
             self._thread.join(JOIN_SECONDS)
-        try:
-            worker_goodbye(self.worker_id, host=host_name(), pid=os.getpid())
-        except Error as error:
-            log.warning("No goodbye: %s", error)
-            connection.close()
+        # Twice, since this thread's connection may be from before an outage that the beats have outlived.
+        for _ in range(2):
+            try:
+                return worker_goodbye(self.worker_id, host=host_name(), pid=os.getpid())
+            except Error as error:
+                log.warning("No goodbye: %s", str(error).strip().split("\n")[0])
+                connection.close()
 
     def _beat_on(self) -> None:
         worker: Worker | None = None

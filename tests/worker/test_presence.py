@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from webapp.timing import Timing
 from webapp.workers.models import Intent, Worker
@@ -17,12 +17,11 @@ from worker import presence as presence_module
 from worker.identity import identify
 from worker.presence import Presence
 
-pytestmark = pytest.mark.usefixtures("either_database")
 SECONDS = 10.0
 
 
 @pytest.fixture(autouse=True)
-def fast_beats(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_beats(either_database: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.TIMING = Timing(heartbeat=0.05)
     for variable in ("GRAFTWORK_WORKER_ID", "GRAFTWORK_WORKER_NAME"):
         monkeypatch.delenv(variable, raising=False)
@@ -82,6 +81,22 @@ def test_it_says_goodbye(heard: Heard) -> None:
     beats = len(heard.workers)
     time.sleep(0.3)
     assert len(heard.workers) == beats
+
+
+def test_it_says_goodbye_also_on_a_connection_that_broke_meanwhile(heard: Heard) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("a file has no connection to break")
+    presence = Presence(identify().id, heard)
+    presence.start()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ours = cursor.fetchone()[0]
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [ours])
+    other.close()
+    presence.stop()
+    assert Worker.objects.get().stopped_at is not None
 
 
 def test_it_outlives_the_database(presence: Presence, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,9 @@ class Command(BaseCommand):
                 "version cannot do will wait for another worker; install the same version soon."
             )
         if not answer.broker_url:
-            self.stderr.write(f"Note: no broker is reachable from here; new jobs are noticed within {settings.TIMING.poll:g} s.")
+            self.stderr.write(
+                f"Note: no broker is reachable from here; new jobs are noticed within {settings.TIMING.poll:g} s."
+            )
         os.environ["GRAFTWORK_WORKER_ID"] = answer.id
         os.environ["GRAFTWORK_DATABASE_URL"] = answer.database_url
         os.environ["GRAFTWORK_BROKER_URL"] = answer.broker_url
