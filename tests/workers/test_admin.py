@@ -7,6 +7,7 @@ from django.test import Client
 
 from tests.workers.made import make_worker
 from webapp.workers.models import Intent, Worker
+from webapp.workers.services import worker_add
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/workers/worker/"
@@ -47,6 +48,13 @@ def test_labels_and_slots_follow_the_rules(admin_client: Client) -> None:
         assert change(admin_client, worker, **bad).status_code == 200, bad
     worker.refresh_from_db()
     assert worker.slots == 4
+
+
+def test_slots_that_are_still_open_may_stay_so(admin_client: Client) -> None:
+    worker, _token = worker_add(name="box")
+    assert change(admin_client, worker, labels='["eu"]', slots="0").status_code == 302
+    worker.refresh_from_db()
+    assert (worker.labels, worker.slots) == (["eu"], 0)
 
 
 def test_what_it_tells_cannot_be_changed(admin_client: Client) -> None:

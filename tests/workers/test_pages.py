@@ -1,8 +1,10 @@
 """The admin's pages of workers: who may see them, what they show, and what their buttons do."""
 
 import re
+import shlex
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from webapp.accounts.models import User
 from webapp.clock import database_now
 from webapp.contract.devices import DeviceLoad, Load
 from webapp.jobs.models import JobAttempt
+from webapp.workers.commands import start_commands
 from webapp.workers.models import LATE_AFTER, LOST_AFTER, Intent, Worker
 from webapp.workers.services import worker_add, worker_join
 
@@ -165,6 +168,13 @@ def test_a_worker_is_added_and_its_token_shown_once(admin_client: Client) -> Non
     assert "no-store" in response["Cache-Control"]
     assert "not https" in shown(response)
     assert token[0] not in shown(admin_client.get(detail(worker)))
+
+
+def test_the_command_survives_a_folder_with_a_blank_in_its_name(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "my data"
+    words = shlex.split(start_commands("https://graftwork.example", "-token").shell)
+    assert words[:2] == [f"GRAFTWORK_HOME={settings.DATA_DIR}", "GRAFTWORK_JOIN_TOKEN=-token"]
+    assert words[-2:] == ["--join", "https://graftwork.example"]
 
 
 @pytest.mark.parametrize(

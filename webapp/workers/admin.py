@@ -32,8 +32,11 @@ class WorkerAdminForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(str(error)) from error
 
     def clean_slots(self) -> int:
+        slots: int = self.cleaned_data["slots"]
+        if slots == self.instance.slots == 0:
+            return 0  # Still open: decided when it first starts.
         try:
-            return slots_check(self.cleaned_data["slots"], self.instance.devices, self.instance.num_cores)
+            return slots_check(slots, self.instance.devices, self.instance.num_cores)
         except Refused as error:
             raise forms.ValidationError(str(error)) from error
 
