@@ -40,7 +40,7 @@ def make_adapter(owner: User, **job_fields: Any) -> AdapterVersion:
     fields = {"state": State.FINALIZING, "attempt": 1, "heartbeat_at": timezone.now(), **job_fields}
     Job.objects.filter(id=job.id).update(**fields)
     job.refresh_from_db()
-    _write(job.attempt_dir)
+    made_by_the_engine(job.attempt_dir)
     return adapter_store(job, job.attempt_dir)
 
 
@@ -66,7 +66,8 @@ def make_many(owner: User, how_many: int) -> None:
         )
 
 
-def _write(attempt_dir: Path) -> None:
+def made_by_the_engine(attempt_dir: Path) -> Path:
+    """What an engine leaves in an attempt's folder: an adapter with its manifest, and a verdict."""
     folder = attempt_dir / ADAPTER
     folder.mkdir(parents=True)
     entries = []
@@ -78,3 +79,4 @@ def _write(attempt_dir: Path) -> None:
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     (attempt_dir / VERDICT).write_text(make_verdict().model_dump_json())
+    return attempt_dir

@@ -23,7 +23,7 @@ from webapp.jobs.checkpoints import SEEDS, NoSuchCheckpoint, checkpoint_find, ch
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import Job, Priority, State
-from webapp.jobs.persist import persistently
+from webapp.jobs.persist import DATABASE_AWAY, persistently
 from webapp.jobs.split_rows import rows_split_store
 from webapp.jobs.transition import BY_PERSON
 
@@ -96,8 +96,8 @@ def job_create(
         log.error("dataset version %s: %s", dataset_version.id, error)
         DatasetVersion.objects.filter(id=dataset_version.id).update(is_damaged=True)
         raise CannotTrain(DAMAGED) from error
-    except BaseException:
-        storage.folder_delete(storage.job_dir(job_id))
+    except BaseException as error:
+        _files_drop(job_id, error)
         raise
 
 
@@ -141,8 +141,8 @@ def job_retry(
                 time_limit_seconds=job.time_limit_seconds,
             )
         )
-    except BaseException:
-        storage.folder_delete(folder)
+    except BaseException as error:
+        _files_drop(new_id, error)
         raise
 
 
@@ -174,6 +174,13 @@ def _rows_link(job: Job, new_id: uuid.UUID) -> None:
         os.link(storage.job_rows_path(job.id), storage.job_rows_path(new_id))
     except FileNotFoundError:
         raise CannotTrain("The rows of this job are gone from the data folder. Train again from its dataset.") from None
+
+
+def _files_drop(job_id: uuid.UUID, error: BaseException) -> None:
+    """Of a job that was not accepted. Where the database went away it may be recorded although we were not told, so
+    its files stay; if it is not, they are collected later."""
+    if not isinstance(error, DATABASE_AWAY):
+        storage.folder_delete(storage.job_dir(job_id))
 
 
 def _accept(job: Job) -> Job:

@@ -98,12 +98,13 @@ def transition(
     def is_done() -> bool:
         return JobEvent.objects.filter(job_id=job.id, kind="moved", data__key=key).exists()
 
-    moved = persistently(move, is_done=is_done)
-    if moved:
+    def see() -> bool:
         job.refresh_from_db()
-        # Whoever sleeps between the two lines above may find the job in other hands: it still is only this attempt.
+        # Whoever slept since the commit may find the job in other hands: it still is only this attempt.
         job.attempt = fields.get("attempt", attempt)
-    return moved
+        return True
+
+    return persistently(move, is_done=is_done) and persistently(see, is_done=lambda: False)
 
 
 def _attempt_row(
