@@ -37,6 +37,16 @@ class Timing:
     def lease_span(self) -> timedelta:
         return timedelta(seconds=self.lease)
 
+    @property
+    def turn_span(self) -> timedelta:
+        """A reconciler that has not swept for this long loses its turn to another."""
+        return timedelta(seconds=3 * self.sweep)
+
+    @property
+    def longest_gap(self) -> timedelta:
+        """Between two sweeps, when a reconciler died: its turn, a sweep, and some more. A longer gap is an outage."""
+        return 2 * self.turn_span
+
 
 def timing_from_environment() -> Timing:
     """Raises ImproperlyConfigured, naming the variable and the rule."""
@@ -50,6 +60,11 @@ def timing_from_environment() -> Timing:
         raise ImproperlyConfigured(
             f"GRAFTWORK_LEASE_SECONDS={timing.lease:g} and GRAFTWORK_SWEEP_SECONDS={timing.sweep:g} add up to more "
             "than the 75 seconds within which a dead worker must be noticed."
+        )
+    if timing.longest_gap + timedelta(seconds=timing.heartbeat) > timing.lease_span:
+        raise ImproperlyConfigured(
+            f"GRAFTWORK_SWEEP_SECONDS={timing.sweep:g} is too long for GRAFTWORK_LEASE_SECONDS={timing.lease:g}: six "
+            "sweeps and a heartbeat must fit into a lease, or an outage of the database takes jobs from live workers."
         )
     return timing
 
