@@ -1,6 +1,7 @@
 """Where everything lies in the data folder. The only builder of paths; names are ours, never a person's."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from django.conf import settings
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def uploads_dir() -> Path:
@@ -117,6 +120,14 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error means that a disk has no room, also in a database's words."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    # shutil gathers what went wrong in words alone.
+    return any(words in str(error) for words in ("disk is full", *map(os.strerror, _FULL)))
 
 
 def _data_dir() -> Path:

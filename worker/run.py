@@ -1,6 +1,5 @@
 """One attempt at one job: lay out, fetch, train, keep; and however it ends, the job is told."""
 
-import errno
 import logging
 import signal
 import time
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import Error, IntegrityError, connection
 
+from webapp import storage
 from webapp.adapters.services import FilesDiffer, adapter_store, finished_attempt
 from webapp.contract.events import Event, Failed
 from webapp.contract.failures import FailureCode
@@ -26,6 +26,8 @@ from webapp.jobs.attempts import (
     job_record,
 )
 from webapp.jobs.models import Asked, Job
+from webapp.jobs.persist import DATABASE_AWAY
+from worker.engine.child import FAILED
 from worker.job_dir import RowsDamaged, job_dir_lay_out
 from worker.renewal import renewed
 from worker.supervisor import Leash, Order, Outcome, run_base_model_fetch, run_engine
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 RECORD_SECONDS = 1.5
 """Between two writes to the database: often enough to see a cancel at once, seldom enough for SQLite."""
 TELL_AGAIN_SECONDS = 2.0
+_NO_ROOM = "The disk is full. Free some space; the job goes on by itself once there is enough."
 
 _ORDERS: dict[Asked, Order] = {
     Asked.NOTHING: "go_on",
@@ -73,10 +76,12 @@ class Run:
         try:
             self._carry_out()
         except RowsDamaged as error:
-            message = (
-                "The job's copy of its rows is damaged on the disk; nothing is trained on it. Train again from its "
-            )
-            self._tell(partial(job_fail, self.job, Ending("data", message + "dataset.", str(error))))
+            message = "The job's own rows are damaged on the disk, so nothing was trained. Start it from its dataset."
+            self._tell(partial(job_fail, self.job, Ending("data", message, str(error))))
+        except DATABASE_AWAY as error:
+            log.warning("job %s is given back, the database is away: %s", self.job.id, error)
+            connection.close()
+            self._tell(partial(job_hand_back, self.job, reason="The database was away. Waiting for another try."))
         except OSError as error:
             self._tell(partial(self._end_of_storage, error))
         except Exception as error:
@@ -172,6 +177,10 @@ class Run:
             return self._close_stopped()
         if self.failure is not None:
             return self._close_failed(self.failure, code)
+        if code == FAILED:
+            # It gave up and said why, only its last words found no room.
+            full = Failed(code="storage_full", message=_NO_ROOM, evidence=self._last_log_line())
+            return self._close_failed(full, code)
         ending = Ending("crashed", _crash_sentence(code), self._last_log_line(), exit_code=code)
         if outcome.out_of_memory:
             message = "The memory ran out: the machine ended the training process."
@@ -192,7 +201,7 @@ class Run:
         return job_crashed(self.job, ending) if failure.code == "storage_full" else job_fail(self.job, ending)
 
     def _end_of_storage(self, error: OSError) -> bool:
-        code: FailureCode = "storage_full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "crashed"
+        code: FailureCode = "storage_full" if storage.is_full(error) else "crashed"
         message = f"The job's files could not be written or read: {error.strerror or error}."
         return job_crashed(self.job, Ending(code, message, str(error)))
 

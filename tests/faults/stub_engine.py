@@ -18,6 +18,7 @@ A step appends its number to the trace, and the trace is the adapter's weights: 
 shows in the bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -58,7 +59,8 @@ from webapp.contract.job_dir import (
     Options,
 )
 from webapp.contract.recipe import Recipe
-from worker.engine.child import FAILED, STOPPED
+from worker.engine.child import FAILED, STOPPED, failure_of
+from worker.engine.errors import is_storage_full
 from worker.engine.stop import control_pipe, never
 
 CHECKPOINT_STEPS = 2
@@ -206,7 +208,15 @@ def main() -> int:
     words = words_of(Facts.model_validate_json((job_dir / FACTS).read_text()).name)
     if "deaf" in words:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return Stub(job_dir, words, "--supervised" in sys.argv).run()
+    stub = Stub(job_dir, words, "--supervised" in sys.argv)
+    try:
+        return stub.run()
+    except OSError as error:
+        if not is_storage_full(error):
+            raise
+        with contextlib.suppress(OSError):
+            stub.report(failure_of(error))
+        return FAILED
 
 
 if __name__ == "__main__":
