@@ -106,7 +106,7 @@ class Job(models.Model):
     micro_batch_divisor = models.PositiveSmallIntegerField(default=1)
     """2 once memory ran out."""
     resume_from = models.CharField(max_length=60, blank=True)
-    """A checkpoint that a person chose, as "ATTEMPT/step-NNNNNNNN"; empty: the newest that verifies."""
+    """A checkpoint that a person chose, as `checkpoint_chosen` writes it; empty: the newest that verifies."""
 
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
     queue_rank = models.BigIntegerField(default=queue_rank_now)

@@ -129,10 +129,12 @@ def _as_json(request: HttpRequest, job: Job, live: LiveFigures) -> dict[str, Any
 
 
 def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
+    in_queue = in_queue_now(job)
     return {
         "job": job,
         "live": live,
-        "sentence": sentence_now(job, live, in_queue_now(job)),
+        "in_queue": in_queue,
+        "sentence": sentence_now(job, live, in_queue),
         "method": _method(job),
         "knobs": [(knob, job.recipe.knobs[knob.name]) for knob in knobs_of(job.recipe.method)],
         "wish_words": wish_words(wishes_of(job)),

@@ -48,7 +48,7 @@
     }
     say("job-sentence", data.sentence);
     say("job-done", live.total ? `${Math.round(live.done)} of ${Math.round(live.total)} ${live.unit}` : "");
-    say("job-left", live.seconds_left === null ? "" : `about ${duration(live.seconds_left)} left`);
+    say("job-left", live.seconds_left === null || data.asked ? "" : `about ${duration(live.seconds_left)} left`);
     const bar = byId("job-progress");
     if (bar && data.percent !== null) bar.value = data.percent;
     else if (bar) bar.removeAttribute("value");
@@ -96,12 +96,16 @@
     isOver = data.is_over;
     const top = byId("job-top");
     const state = data.asked ? `${data.state} ${data.asked}` : data.state;
+    const ahead = data.queue ? String(data.queue.num_ahead) : "";
     if (isOver && !("over" in page.dataset)) {
       stop();
       location.reload();
     } else if (top && top.dataset.state !== state) {
       top.dataset.state = state;
-      bring("#job-top", "#job-checkpoints,#job-attempts");
+      bring("#job-top", "#job-checkpoints,#job-attempts,#job-facts");
+    } else if (top && top.dataset.ahead !== ahead && !top.contains(document.activeElement)) {
+      top.dataset.ahead = ahead; // not under the hands of somebody who is choosing a priority
+      bring("#job-top", "");
     } else if (hasNewCheckpoint) {
       bring("#job-checkpoints", "");
     }
