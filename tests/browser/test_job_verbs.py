@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from playwright.sync_api import Page, expect
 from safetensors.torch import load_file, save_file
 
@@ -91,19 +90,19 @@ def test_a_job_is_paused_goes_on_and_is_kept_early(page: Page, dataset: str) -> 
 
 
 def test_a_failed_job_opens_the_form_with_the_fix(page: Page, dataset: str, tmp_path: Path) -> None:
-    folder = make_llama(tmp_path / "broken-llama")
+    folder = make_llama(tmp_path / "steep-llama")
     weights = load_file(folder / "model.safetensors")
-    broken = {name: torch.full_like(tensor, float("nan")) for name, tensor in weights.items()}
-    save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
-    register(page, folder, "Broken Llama")
-    start(page, dataset, "A broken one", base_model="broken-llama", learning_rate="0.01")
+    weights["lm_head.weight"] *= 1e20  # its loss is a number yet, but the first gradient is none
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    register(page, folder, "Steep Llama")
+    start(page, dataset, "A steep one", base_model="steep-llama", learning_rate="0.01")
     expect_state(page, "failed")
     expect(page.get_by_role("heading", name="The loss was no longer a number")).to_be_visible()
     expect_to_fit(page)
 
     page.get_by_role("link", name="Retry with this fix").click()
     expect(page.locator("#id_learning_rate")).to_have_value("0.001")
-    expect(page.locator("#id_name")).to_have_value("A broken one")
+    expect(page.locator("#id_name")).to_have_value("A steep one")
     expect_to_fit(page)
 
 
