@@ -1,6 +1,7 @@
 """A job that was interrupted ends as if it had not been: same losses, same rows, same adapter, to the last digit."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -126,18 +127,19 @@ def test_asked_to_keep_before_a_step_is_done_it_does_one(tmp_path: Path) -> None
     assert list(attempt.trace) == [1] and attempt.of_kind("finished_early")[0].step == 1
 
 
-@pytest.mark.parametrize("checkpoint_steps", [0, 1])
-def test_a_job_that_finished_early_stays_so_when_interrupted(checkpoint_steps: int, tmp_path: Path) -> None:
-    """It was asked once to keep what there is; whoever goes on need not be asked again."""
-    job_dir = with_options(lay_job(tmp_path), checkpoint_steps=checkpoint_steps)
+def test_a_job_that_was_interrupted_after_it_finished_early_is_asked_again(tmp_path: Path) -> None:
+    """The worker repeats the wish to whoever goes on; without it the remaining steps are trained."""
+    told: list[object] = []
 
     def wanted() -> str:
         phases = [event for event in told if getattr(event, "phase", "") == "measuring_tuned"]
         return "stop" if phases else "keep" if sum(event.kind == "stepped" for event in told) == 5 else "go_on"
 
-    told: list[object] = []
+    job_dir = lay_job(tmp_path)
     first = Attempt(job_dir, wanted, told.append)  # type: ignore[arg-type]
-    second = Attempt(job_dir)
+    again = Attempt(copytree(job_dir, tmp_path / "again", symlinks=True), lambda: "keep")
+    goes_on = Attempt(job_dir)
     assert (first.exit_code, first.steps_kept[0]) == (3, 5)
-    assert (second.exit_code, second.trace) == (0, {})
-    assert second.of_kind("finished_early")[0].step == 5
+    assert (again.exit_code, again.trace) == (0, {})
+    assert again.of_kind("finished_early")[0].step == 5
+    assert min(goes_on.trace) == 6

@@ -81,14 +81,12 @@ class Fit:
             if step % self.watch_every == 0 or step == self.total_steps:
                 self._watch()
             if self.shelf.is_due(step) and self.wanted() == "go_on":
-                self._save()  # else the end that is asked for decides whether, and as what, this step is saved
+                self._save()  # else the end that is asked for decides whether this step is saved
         standing.seconds = time.monotonic() - began
         self._end()
 
     def _steps_left(self) -> Iterator[list[int]]:
         """The row numbers of each step that is not done yet."""
-        if self.standing.is_over:
-            return
         first_epoch, done = divmod(self.standing.step, self.steps_an_epoch)
         for epoch in range(first_epoch, self.recipe.whole("epochs")):
             steps = epoch_steps(self.rows.lengths, self.batch_size, seed=self.recipe.seed, epoch=epoch)
@@ -147,7 +145,6 @@ class Fit:
             self._watch()
         if self.standing.step < self.total_steps:
             self.report(FinishedEarly(step=self.standing.step, total_steps=self.total_steps))
-        self.standing.is_over = True
         self._save()
 
 

@@ -33,8 +33,6 @@ class Standing(BaseModel):
     watched_step: int = -1
     """The one after which the validation rows were last measured."""
     peak_memory_bytes: int = 0
-    is_over: bool = False
-    """No step is to follow: all are done, or it was asked to finish early."""
     base_answers: list[str]
     base_losses: list[float]
     base_num_labels: list[int]
