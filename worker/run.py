@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 RECORD_SECONDS = 1.5
 """Between two writes to the database: often enough to see a cancel at once, seldom enough for SQLite."""
 TELL_AGAIN_SECONDS = 2.0
+FETCH_GRACE_SECONDS = 0.5
 _NO_ROOM = "The disk is full. Free some space; the job goes on by itself once there is enough."
 
 _ORDERS: dict[Asked, Order] = {
@@ -103,7 +105,9 @@ class Run:
         base_model = self.job.base_model
         outcome: Outcome | None = None
         if base_model.starter and not base_model.is_ready:
-            outcome = run_base_model_fetch(base_model.id, base_model.path, job_dir, self.tick, leash)
+            # It has nothing to save: what is fetched so far stays, whenever it is ended.
+            at_once = replace(leash, stop_grace=FETCH_GRACE_SECONDS)
+            outcome = run_base_model_fetch(base_model.id, base_model.path, job_dir, self.tick, at_once)
         if outcome is None or outcome.exit_code == 0:
             outcome = run_engine(job_dir, self.tick, leash, module=settings.ENGINE_MODULE)
         if not (self.is_mine and self._tell(self._record_rest)):
