@@ -1,6 +1,6 @@
 """The Celery app. The web sends wake-ups by name, the worker listens; no task code stands here.
 
-Settings as in the decision log: a message is only "there may be work", so it is acknowledged early, no result is
+Settings as in the decision log: a message is only "there may be work", so it is not acknowledged, no result is
 kept, and losing one costs time, never a job.
 """
 
@@ -8,7 +8,7 @@ import logging
 
 from celery import Celery
 from django.conf import settings
-from kombu.exceptions import OperationalError
+from kombu import Queue
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ app.conf.update(
     broker_connection_max_retries=None,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_transport_options=_BROKER_OPTIONS,
+    broker_channel_error_retry=True,
+    # Without acknowledgement: one that fails on a broken wire would count as a message still in our hands, and a worker
+    # that holds one takes no other for ever.
+    task_queues=[Queue("train", routing_key="train", no_ack=True)],
     task_default_queue="train",
 )
 
@@ -52,5 +56,6 @@ def wake_workers() -> None:
     try:
         with app.connection_for_write(transport_options=_PUBLISH_OPTIONS) as connection:
             app.send_task("wake", connection=connection, retry=False, expires=60)
-    except OperationalError:
-        log.warning("The broker cannot be reached; a worker will find the job when it looks next.")
+    except Exception as error:
+        # Whatever a broker that is away, full or spoilt may answer.
+        log.warning("The broker took no wake-up; a worker will find the job when it looks next: %s", error)

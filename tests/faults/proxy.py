@@ -27,7 +27,8 @@ class Proxy:
         self.target: int | str = 0
         self.delay = 0.0
         self.mode: Mode = "pass"
-        self.num_connections = 0
+        self.num_caught = 0
+        """Connections that fell into the black hole."""
         self._epoch = 0
         self._over = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -54,7 +55,6 @@ class Proxy:
                 near, _address = self._listener.accept()
             except OSError:
                 return
-            self.num_connections += 1
             threading.Thread(target=self._serve, args=[near, self._epoch], daemon=True).start()
 
     def _serve(self, near: socket.socket, epoch: int) -> None:
@@ -89,6 +89,7 @@ class Proxy:
                 other[end].sendall(piece)
 
     def _swallow(self, epoch: int) -> None:
+        self.num_caught += 1
         while self._epoch == epoch:
             time.sleep(LOOK_SECONDS)
 

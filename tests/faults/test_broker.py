@@ -1,11 +1,9 @@
 """The broker dies, is away, freezes, flaps: it costs time, never a job, a worker or a page."""
 
-import os
 import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,3 +106,13 @@ def seconds_to_submit(person: Submitter) -> float:
     began = time.monotonic()
     person.submits("steps=2")
     return time.monotonic() - began
+
+
+def test_a_frozen_broker_leaves_a_worker_free_to_go(home: Path, database_url: str, broker: str) -> None:
+    with running_faults(home, database_url) as stack:
+        job = Person().asks("steps=300 seconds=0.1")
+        until_step(job, 4)
+        stack.parts["broker"].send(signal.SIGSTOP)
+        took = stopping_took(stack, "w1")
+        assert took < 30, f"SIGTERM with a frozen broker took {took:.0f} s"
+        assert (now(job).state, job.crash_count) == (State.QUEUED, 0)
