@@ -21,8 +21,9 @@ from webapp.upkeep.threads import Upkeep  # noqa: E402
 from webapp.workers.models import Intent, Worker  # noqa: E402
 from webapp.workers.rules import Refused  # noqa: E402
 from worker.identity import identify  # noqa: E402
+from worker.memory_kills import memory_kills_note, memory_kills_since_note  # noqa: E402
 from worker.presence import Presence  # noqa: E402
-from worker.slots import Slots  # noqa: E402
+from worker.slots import Slots, memory_note_path  # noqa: E402
 from worker.tasks import BELL  # noqa: E402
 
 __all__ = ["app"]
@@ -50,7 +51,9 @@ def _start(**_: Any) -> None:
         log.error("%s", error)
         sys.exit(EXIT_REFUSED)
     log.info("worker %s with %s slots", worker.name, worker.slots)
-    worker_jobs_release(worker)
+    note = memory_note_path(worker)
+    worker_jobs_release(worker, memory_ran_out=memory_kills_since_note(note) > 0)
+    memory_kills_note(note)
     _Process.slots = Slots(worker)
     BELL.append(_Process.slots.ring)
     _Process.presence = Presence(worker.id, _follow)

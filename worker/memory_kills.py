@@ -13,6 +13,22 @@ def memory_kills() -> int:
     return max((_count(path) for path in (*_own_group(), _V2, _V1)), default=0)
 
 
+def memory_kills_note(path: Path) -> None:
+    """Write down how often it was by now, for the next process of this worker."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(memory_kills()))
+
+
+def memory_kills_since_note(path: Path) -> int:
+    """How often since then: more than 0 after memory ran out under a worker that did not live to tell. Where the
+    group went with the worker, as some containers' does, there is nothing to be known."""
+    try:
+        return max(0, memory_kills() - int(path.read_text()))
+    except (OSError, ValueError):
+        return 0
+
+
 def _own_group() -> list[Path]:
     """The files of the very group this process is in, where they can be seen."""
     found = []

@@ -8,13 +8,16 @@ import logging
 import os
 import threading
 import time
+from pathlib import Path
 
 from django.conf import settings
 from django.db import Error, connection
 
+from webapp import storage
 from webapp.contract.devices import Device
 from webapp.jobs.attempts import job_claim
 from webapp.workers.models import Intent, Worker
+from worker.memory_kills import memory_kills_note
 from worker.run import Run, Slot
 from worker.slot_lock import slot_lock_path, slot_lock_try
 from worker.supervisor import Order
@@ -23,6 +26,11 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 1.0
 """After a database error, and while a slot's lock is still held by an orphan."""
+
+
+def memory_note_path(worker: Worker) -> Path:
+    """Where a worker's process leaves for the next one how often memory had run out."""
+    return storage.run_dir() / f"memory-kills-{worker.name}"
 
 
 class Slots:
@@ -100,6 +108,7 @@ class Slots:
                 self._wait_for_bell(rings_before)
             else:
                 Run(job, slot, self.order).carry_out()
+                memory_kills_note(memory_note_path(self.worker))
 
     def worker_seen(self) -> Worker:
         """A view of the row of the caller's own: `job_claim` brings it up to date in this thread."""

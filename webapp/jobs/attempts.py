@@ -242,9 +242,12 @@ def job_succeed(job: Job, verdict: Verdict, *, also: Callable[[], None]) -> bool
     )
 
 
-def worker_jobs_release(worker: Worker) -> int:
+def worker_jobs_release(worker: Worker, *, memory_ran_out: bool = False) -> int:
     """At a worker's start: what its previous process still held goes back to the queue at once."""
     ending = Ending("worker_lost", "The worker was restarted while it ran this job.", outcome=Outcome.LOST)
+    if memory_ran_out:
+        message = "The memory ran out: the machine ended the worker while it ran this job."
+        ending = Ending("out_of_memory", message, outcome=Outcome.LOST)
     held = Job.objects.active().filter(worker=worker)
     return sum(job_crashed(job, ending, actor=f"worker {worker.name}") for job in held)
 
