@@ -2,11 +2,13 @@
 checkpoint it goes on from, if an earlier attempt left one that verifies."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
 
 from webapp import storage
+from webapp.contract.events import CheckpointRefused
 from webapp.contract.job_dir import BASE_MODEL, FACTS, OPTIONS, RECIPE, ROWS, Facts, Options
 from webapp.jobs.checkpoints import checkpoint_link, checkpoint_to_resume
 from webapp.jobs.models import Job
@@ -17,8 +19,11 @@ class RowsDamaged(Exception):
     """The job's rows are no longer those it was accepted with."""
 
 
-def job_dir_lay_out(job: Job) -> Path:
-    """The folder of the job's present attempt, ready for the engine. Raises RowsDamaged."""
+def job_dir_lay_out(job: Job, tell: Callable[[CheckpointRefused], None]) -> Path:
+    """The folder of the job's present attempt, ready for the engine; `tell` hears of damaged checkpoints.
+
+    Raises RowsDamaged.
+    """
     rows = storage.job_rows_path(job.id)
     if not rows_are_whole(rows, job.rows_sha256):
         raise RowsDamaged(f"The sha256 of {rows.name} is not {job.rows_sha256}.")
@@ -28,7 +33,7 @@ def job_dir_lay_out(job: Job) -> Path:
     (folder / FACTS).write_text(_facts(job).model_dump_json(indent=2))
     options = Options(checkpoint_seconds=settings.TIMING.checkpoint, micro_batch_divisor=job.micro_batch_divisor)
     (folder / OPTIONS).write_text(options.model_dump_json(indent=2))
-    if (checkpoint := checkpoint_to_resume(job)) is not None:
+    if (checkpoint := checkpoint_to_resume(job, tell)) is not None:
         checkpoint_link(checkpoint, folder)
     os.link(rows, folder / ROWS)
     (folder / BASE_MODEL).symlink_to(job.base_model.path)

@@ -95,7 +95,7 @@ class Run:
         if (finished := finished_attempt(self.job)) is not None:
             self._keep(finished)
             return
-        job_dir = job_dir_lay_out(self.job)
+        job_dir = job_dir_lay_out(self.job, self._pending.append)
         leash = Leash(
             stop_grace=settings.TIMING.stop_grace,
             stall=settings.TIMING.stall,

@@ -76,7 +76,7 @@ def test_wherever_accepting_a_job_dies_none_lacks_its_rows(sqlite_database: str,
             assert job.events.count() == 1 and job.rows_sha256
             assert rows_are_whole(storage.job_rows_path(job.id), job.rows_sha256), point
             taken = job_claim(make_worker())
-            assert taken and (job_dir_lay_out(taken) / "rows.parquet").exists()
+            assert taken and (job_dir_lay_out(taken, print) / "rows.parquet").exists()
         a_day_passes(storage.jobs_dir())
         assert names_in(storage.jobs_dir()) == {str(job.id) for job in Job.objects.all()}, point
 

@@ -28,7 +28,7 @@ def finished_job() -> None:
     """Its engine is done; its adapter is about to be kept."""
     make_job(make_user())
     job = claim("one")
-    Stub(job_dir_lay_out(job), {"steps": "2", "files": "4"}, False).commit()
+    Stub(job_dir_lay_out(job, print), {"steps": "2", "files": "4"}, False).commit()
     assert job_finalize(job)
 
 

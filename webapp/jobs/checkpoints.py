@@ -1,10 +1,12 @@
 """A job's checkpoints, found where its attempts left them, and which one the next attempt goes on from."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from webapp import storage
 from webapp.contract.checkpoint import Checkpoint, checkpoint_problem, checkpoints_in
+from webapp.contract.events import CheckpointRefused
 from webapp.contract.job_dir import CHECKPOINTS
 from webapp.jobs.models import Job
 
@@ -41,13 +43,22 @@ def newest_step(job: Job) -> int:
     return next((one.manifest.step for one in checkpoints_of(job)), 0)
 
 
-def checkpoint_to_resume(job: Job) -> Checkpoint | None:
-    """The newest that verifies. Where a person chose one, that, or what attempts after it have made since."""
+def checkpoint_to_resume(job: Job, tell: Callable[[CheckpointRefused], None] | None = None) -> Checkpoint | None:
+    """The newest that verifies. Where a person chose one, that, or what attempts after it have made since.
+
+    `tell` hears of each newer one that is damaged.
+    """
     found = checkpoints_of(job)
     if job.resume_from:
         word, _at, attempt = job.resume_from.partition("@")
         found = [one for one in found if _attempt_of(one) > int(attempt) or checkpoint_word(one) == word]
-    return next((one for one in found if checkpoint_problem(one) is None), None)
+    for one in found:
+        problem = checkpoint_problem(one)
+        if problem is None:
+            return one
+        if tell is not None:
+            tell(CheckpointRefused(step=one.manifest.step, reason=problem))
+    return None
 
 
 def checkpoint_link(checkpoint: Checkpoint, attempt_dir: Path) -> None:
