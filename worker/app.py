@@ -20,6 +20,7 @@ from webapp.jobs.attempts import worker_jobs_release  # noqa: E402
 from webapp.upkeep.threads import Upkeep  # noqa: E402
 from webapp.workers.models import Intent, Worker  # noqa: E402
 from webapp.workers.rules import Refused  # noqa: E402
+from worker.broker_garbage import garbage_refuse  # noqa: E402
 from worker.identity import identify  # noqa: E402
 from worker.memory_kills import memory_kills_note, memory_kills_since_note  # noqa: E402
 from worker.presence import Presence  # noqa: E402
@@ -27,6 +28,8 @@ from worker.slots import Slots, memory_note_path  # noqa: E402
 from worker.tasks import BELL  # noqa: E402
 
 __all__ = ["app"]
+
+garbage_refuse()
 
 EXIT_REFUSED = 78
 """EX_CONFIG of sysexits.h: starting again changes nothing until somebody changes something."""

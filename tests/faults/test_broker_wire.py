@@ -85,6 +85,7 @@ def test_garbage_on_the_broker_harms_nobody(home: Path, database_url: str, broke
         for what, text in garbage.items():
             redis.lpush(QUEUE_KEY, text)
             until(lambda: not redis.llen(QUEUE_KEY), RETURNS_SECONDS, f"{what} stays on the queue")
+            until_it_consumes(stack, worker, RETURNS_SECONDS)
             assert worker.is_alive, f"{what}: {worker.log[-3000:]}"
         redis.flushall()
         redis.set(QUEUE_KEY, "not a list")

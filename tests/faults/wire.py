@@ -47,7 +47,10 @@ def until_it_consumes(stack: FaultStack, worker: Part, seconds: float) -> float:
     sent: list[str] = []
 
     def heard() -> bool:
-        sent.append(wake_up(stack))
+        assert worker.is_alive, f"{worker.name} is gone: {worker.log[-3000:]}"
+        # One at a time: on a slow wire the old ones would stand before the new ones.
+        if not redis_of(stack).llen(QUEUE_KEY):
+            sent.append(wake_up(stack))
         return any(f"Task wake[{word}] received" in worker.log for word in sent)
 
     return until(heard, seconds, lambda: f"{worker.name} hears nothing: {worker.log[-3000:]}")
