@@ -129,6 +129,23 @@ def test_own_jobs_are_moved_in_the_queue_and_wishes_are_seen(page: Page, dataset
         expect_state(page, "cancelled")
 
 
+def test_a_resumed_attempt_draws_on_from_where_it_began(page: Page) -> None:
+    """The page's own script, with a plot that only remembers what it was given."""
+    page.goto("/help/")
+    page.add_script_tag(url="/static/js/job_chart.js")
+    drawn = page.evaluate("""() => new Promise((done) => {
+        let columns = null;
+        window.uPlot = function (_options, first) { columns = first; this.setData = (next) => { columns = next; }; };
+        const chart = jobChart(document.createElement("div"), document.createElement("p"));
+        const step = (step, loss) => chart.add({ kind: "stepped", data: { step, loss } });
+        for (let number = 1; number <= 6; number += 1) step(number, 1);
+        chart.keepUpTo(4);
+        step(5, 2);
+        requestAnimationFrame(() => requestAnimationFrame(() => done(columns)));
+    })""")
+    assert drawn[:2] == [[1, 2, 3, 4, 5], [1, 1, 1, 1, 2]]
+
+
 def test_the_drawer_tells_what_is_wrong_beside_the_field(page: Page, watched: Watched, dataset: str) -> None:
     page.goto(f"/jobs/new?dataset={dataset}&base_model=tiny-llama&memory_gb=1")
     page.locator("#running > summary").click()

@@ -8,8 +8,11 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from webapp.accounts.models import User
+from webapp.contract.failures import FAILURES
 from webapp.contract.methods import METHODS, knobs_of
+from webapp.contract.promises import PROMISES
 from webapp.help.pages import PAGES
+from webapp.jobs.models import State
 
 
 @pytest.fixture
@@ -37,6 +40,16 @@ def test_every_method_and_knob_is_explained(reader: Client) -> None:
         assert f'id="{method.name}"' in html
         for knob in knobs_of(method.name):
             assert escape(knob.sentence) in html
+
+
+def test_every_promise_state_and_failure_is_told(reader: Client) -> None:
+    html = text(reader, "jobs")
+    for promise in PROMISES:
+        assert escape(promise.sentence) in html
+    for code, kind in FAILURES.items():
+        assert code in html and escape(kind.cause) in html
+    for state in State:
+        assert f'data-state="{state}"' in html
 
 
 @pytest.mark.parametrize("slug", PAGES)

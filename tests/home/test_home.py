@@ -12,6 +12,7 @@ from tests.factories import make_job, make_version
 from webapp.accounts.models import User
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import State
+from webapp.jobs.services import job_move_in_queue, job_pause
 from webapp.samples.catalogue import SAMPLES
 
 POLLS = 'hx-trigger="every'
@@ -52,6 +53,20 @@ def test_a_job_that_only_just_started_has_no_false_figures(client: Client, alice
     make_job(alice, state=State.STARTING, live={})
     html = page(client, alice)
     assert "Getting ready." in html and "left</span>" not in html
+
+
+def test_what_waits_stands_in_the_order_of_the_queue(client: Client, alice: User) -> None:
+    first, second = make_job(alice), make_job(alice)
+    job_move_in_queue(second, "front")
+    html = page(client, alice)
+    assert html.index(str(second.id)) < html.index(str(first.id))
+
+
+def test_paused_jobs_are_listed_beside_those_that_wait(client: Client, alice: User) -> None:
+    job_pause(make_job(alice))
+    html = page(client, alice)
+    assert 'data-state="paused"' in html and "Paused <span" in html
+    assert POLLS not in html, "it changes only when somebody resumes it"
 
 
 def test_what_waits_is_counted(client: Client, alice: User) -> None:

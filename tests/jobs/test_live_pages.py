@@ -45,6 +45,14 @@ def test_asking_tells_state_figures_and_history(alice: User, alice_client: Clien
     assert told["seq"] == told["events"][-1]["seq"]
 
 
+def test_a_waiting_job_tells_its_place_and_a_running_one_none(alice: User, alice_client: Client) -> None:
+    make_job(alice)
+    assert live(alice_client, make_job(alice))["queue"]["num_ahead"] == 1
+    told = live(alice_client, make_running(alice))
+    assert (told["queue"], told["asked"]) == (None, "")
+    assert [event["actor"] for event in told["events"] if event["kind"] == "moved"] == ["", "", ""]
+
+
 def test_only_what_is_new_is_told(alice: User, alice_client: Client) -> None:
     job = make_running(alice)
     seq = live(alice_client, job)["seq"]

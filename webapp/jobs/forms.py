@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from django.db.models import QuerySet
-from django.utils.text import Truncator
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
@@ -19,7 +18,7 @@ from webapp.contract.tasks import TASKS, Task
 from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.idempotency import KEY_FIELD
-from webapp.jobs.job_name import LONGEST_NAME, name_read
+from webapp.jobs.job_name import name_read, name_suggested
 from webapp.jobs.knob_text import is_auto, knob_value
 from webapp.jobs.models import Job
 from webapp.jobs.wish_fields import WISHES, wishes_read
@@ -198,7 +197,7 @@ class JobForm:
 
     @property
     def suggested_name(self) -> str:
-        return Truncator(str(self.version.dataset)).chars(LONGEST_NAME) if self.version else ""
+        return name_suggested(str(self.version.dataset)) if self.version else ""
 
     def _name(self) -> str:
         sent = self.sent.get("name")

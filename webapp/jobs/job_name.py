@@ -2,12 +2,18 @@
 
 import re
 
+from django.utils.text import Truncator
+
 from webapp.jobs.knob_text import is_auto
 
 LONGEST_NAME = 100
 
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 """Control characters, line breaks, those that turn the direction of text, and halves of characters."""
+
+
+def name_suggested(dataset_name: str) -> str:
+    return Truncator(dataset_name).chars(LONGEST_NAME)
 
 
 def name_read(sent: object) -> tuple[str, list[str]]:
