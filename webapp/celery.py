@@ -59,3 +59,16 @@ def wake_workers() -> None:
     except Exception as error:
         # Whatever a broker that is away, full or spoilt may answer.
         log.warning("The broker took no wake-up; a worker will find the job when it looks next: %s", error)
+
+
+def broker_answers() -> bool:
+    """Ask it; takes seconds where it hangs, so no page may wait for this. Without a broker there is none to miss."""
+    if not settings.BROKER_URL:
+        return True
+    try:
+        with app.connection_for_write(transport_options=_PUBLISH_OPTIONS) as connection:
+            connection.connect()
+    except Exception as error:
+        log.info("The broker does not answer: %s", error)
+        return False
+    return True
