@@ -11,6 +11,7 @@ from typing import Any
 
 import django
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from django.db import Error, connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
@@ -50,13 +51,29 @@ def _start(**_: Any) -> None:
     """Before Celery looks for its broker, which may be away for hours."""
     try:
         worker = identify()
+        log.info("worker %s with %s slots", worker.name, worker.slots)
+        _release_what_was_left(worker)
+        _begin(worker)
     except Refused as error:
         log.error("%s", error)
         sys.exit(EXIT_REFUSED)
-    log.info("worker %s with %s slots", worker.name, worker.slots)
+    except Exception:
+        # Celery only notes what flies out of a signal, and would go on as a worker without slots.
+        log.exception("the worker cannot start")
+        sys.exit(1)
+
+
+def _release_what_was_left(worker: Worker) -> None:
     note = memory_note_path(worker)
-    worker_jobs_release(worker, memory_ran_out=memory_kills_since_note(note) > 0)
+    try:
+        worker_jobs_release(worker, memory_ran_out=memory_kills_since_note(note) > 0)
+    except Error as error:
+        log.warning("what this worker held is left to the leases, the database is away: %s", error)
+        connection.close()
     memory_kills_note(note)
+
+
+def _begin(worker: Worker) -> None:
     _Process.slots = Slots(worker)
     BELL.append(_Process.slots.ring)
     _Process.presence = Presence(worker.id, _follow)
