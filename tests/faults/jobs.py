@@ -68,6 +68,16 @@ def until_all_over(jobs: Iterable[Job], seconds: float) -> None:
     until(lambda: not left(), seconds, lambda: "\n\n".join(_story(job) for job in left()[:3]))
 
 
+def all_succeed(stack: FaultStack, jobs: Iterable[Job], seconds: float) -> None:
+    """Each at its first attempt, under workers that stayed: a trouble around them is no reason for a second."""
+    jobs = list(jobs)
+    until_all_over(jobs, seconds)
+    for job in jobs:
+        assert (now(job).state, job.attempt) == (State.SUCCEEDED, 1), _story(job)
+    assert not [name for name, part in stack.parts.items() if name.startswith("w") and not part.is_alive]
+    check_invariants(stack)
+
+
 def check_invariants(stack: FaultStack, *, steps: int | None = None) -> None:
     """I2 to I5 of all jobs there are; I1 is `until_all_over`. `steps`: of jobs whose name does not say."""
     for job in Job.objects.all():

