@@ -1,7 +1,8 @@
 """The one door to every check: `python -m tests`.
 
-`python -m tests` runs lint, types, walls, migrations and the tests. `python -m tests slow` runs the minutes-long
-ones with real base models, `python -m tests faults [--seed N]` the fault matrix in full. Any other words go to pytest: `python -m tests -k split`.
+`python -m tests` runs lint, types, walls, migrations, the tests, and those of jobs once more on PostgreSQL.
+`… slow` runs the minutes-long ones with real base models, `… faults [--seed N]` the fault matrix in full,
+`… postgresql` what runs on PostgreSQL. Any other words go to pytest: `python -m tests -k split`.
 """
 
 import os
@@ -20,6 +21,9 @@ CHECKS = {
     "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
 }
 
+ON_POSTGRESQL = ["tests/jobs", "tests/workers", "tests/adapters", "tests/webhooks", "tests/upkeep", "tests/home"]
+"""What runs a second time, on the other database; tests that choose a database by themselves are not among them."""
+
 
 def main(words: list[str]) -> int:
     """Exit code: 0 if all is well. All checks run, so that one look shows everything that is wrong."""
@@ -27,14 +31,16 @@ def main(words: list[str]) -> int:
         return _pytest(["-m", "slow"])
     if words[:1] == ["faults"]:
         return _faults(words[1:])
+    if words[:1] == ["postgresql"]:
+        return _postgresql(words[1:])
     if words:
         return _pytest(words)
     _bring_browser()
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
-    code = _pytest([])
+    codes = [_pytest([]), _postgresql([])]
     if failed:
         _say(f"FAILED: {', '.join(failed)}")
-    return code or len(failed)
+    return max(codes) or len(failed)
 
 
 def _faults(words: list[str]) -> int:
@@ -43,6 +49,14 @@ def _faults(words: list[str]) -> int:
         os.environ["GRAFTWORK_TEST_SEED"] = words[1]
         words = words[2:]
     return _pytest(["-m", "not gpu", "-rP", "tests/faults", *words])
+
+
+def _postgresql(words: list[str]) -> int:
+    from tests.databases import URL_VARIABLE, postgresql_server
+
+    _say("== on PostgreSQL")
+    os.environ[URL_VARIABLE] = postgresql_server()
+    return _pytest([*ON_POSTGRESQL, *words])
 
 
 def _passes(name: str, command: list[str]) -> bool:

@@ -12,7 +12,12 @@ os.environ["GRAFTWORK_HOME"] = tempfile.mkdtemp(prefix="graftwork-tests-")
 import pytest
 from django.test import Client
 
-from tests.databases import either_database, postgresql_database, sqlite_database  # noqa: F401
+from tests.databases import (  # noqa: F401
+    either_database,
+    postgresql_database,
+    pytest_collection_modifyitems,
+    sqlite_database,
+)
 from tests.factories import make_user
 from webapp.accounts.models import User
 

@@ -101,6 +101,16 @@ def _settings_of(url: str) -> dict[str, Any]:
     return connections.configure_settings({"default": parsed})["default"]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where all tests run on PostgreSQL, those that choose a database by themselves have run already."""
+    if not os.environ.get(URL_VARIABLE, "").startswith("postgres"):
+        return
+    choosers = {"either_database", "sqlite_database", "postgresql_database"}
+    chosen = [item for item in items if choosers.intersection(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=chosen)
+    items[:] = [item for item in items if item not in chosen]
+
+
 @pytest.fixture(params=ENGINES)
 def either_database(request: pytest.FixtureRequest, django_db_blocker: object) -> Iterator[str]:
     """Its URL: a test with this runs on SQLite and on PostgreSQL, with real commits, in empty tables."""
