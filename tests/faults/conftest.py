@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.databases import ENGINES, new_database
+from tests.faults.stack import EARNEST
 
 SEED = int(os.environ.get("GRAFTWORK_TEST_SEED", "17"))
 
@@ -32,6 +33,12 @@ def database_url() -> str:
 @pytest.fixture(params=ENGINES)
 def either_database_url(request: pytest.FixtureRequest) -> str:
     return new_database(request.param)
+
+
+@pytest.fixture(params=[pytest.param({}, id="quick"), pytest.param(EARNEST, id="earnest", marks=pytest.mark.faults)])
+def timing(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Variables for a stack: everything fast, or as people run it."""
+    return dict(request.param)
 
 
 @pytest.fixture

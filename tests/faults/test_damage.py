@@ -48,10 +48,10 @@ def scrub_tomorrow() -> int:
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_told_and_damaged_rows_are_not_trained_on(
-    home: Path, database_url: str
+    home: Path, database_url: str, timing: dict[str, str]
 ) -> None:
     """With real parts: a pause, damage, a resume."""
-    with running_faults(home, database_url) as stack:
+    with running_faults(home, database_url, **timing) as stack:
         person = Person()
         checkpointed, rowless = person.asks("steps=40 seconds=0.1"), person.asks("steps=40 seconds=0.1")
         until_step(checkpointed, 7)
@@ -164,6 +164,19 @@ def test_no_job_is_made_of_damaged_rows(alice: User, alice_client: Client, place
         assert list(storage.jobs_dir().glob("*")) == []
         page = alice_client.get(reverse("dataset-detail", args=[version.dataset_id])).content.decode()
         assert "The rows of this version are damaged on the disk" in page
+
+
+@pytest.mark.faults
+def test_a_bit_in_any_byte_of_the_rows_is_harmless_or_told(alice: User) -> None:
+    version = make_version(alice)
+    content = version.rows_path.read_bytes()
+    num_told = 0
+    for place in range(len(content)):
+        version.rows_path.write_bytes(content)
+        flip_a_bit(version.rows_path, at=place)
+        num_told += not _is_whole(version)
+    print(f"{num_told} of {len(content)} told")  # noqa: T201
+    assert num_told > len(content) / 3
 
 
 def _is_whole(version: DatasetVersion) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_step
 from tests.faults.memory_group import MemoryGroup, memory_group
-from tests.faults.stack import CELERY, FaultStack, Part, running_faults, until
+from tests.faults.stack import CELERY, EARNEST, FaultStack, Part, running_faults, until
 from webapp.contract.failures import MOST_CRASHES
 from webapp.jobs.models import Job, JobAttempt, Outcome, State
 from worker import memory_kills as module
@@ -23,13 +23,15 @@ def outcomes(job: Job) -> list[str]:
     return list(JobAttempt.objects.filter(job=job).order_by("number").values_list("outcome", flat=True))
 
 
-def test_a_job_that_always_crashes_stops_with_the_signal_and_the_next_one_runs(home: Path, database_url: str) -> None:
+def test_a_job_that_always_crashes_stops_with_the_signal_and_the_next_one_runs(
+    home: Path, database_url: str, timing: dict[str, str]
+) -> None:
     """F26, and with progress in between it is tried again for as long as there is some."""
-    with running_faults(home, database_url) as stack:
+    with running_faults(home, database_url, **timing) as stack:
         person = Person()
         poison = person.asks("steps=9 crash=1 signal=11")
         limps, good = person.asks("steps=9 seconds=0.1 crash=5 signal=11 once"), person.asks("steps=6")
-        until_all_over([poison, limps, good], 90)
+        until_all_over([poison, limps, good], 180)
         assert [now(job).state for job in (poison, limps, good)] == [State.FAILED, State.SUCCEEDED, State.SUCCEEDED]
         assert outcomes(poison) == [Outcome.CRASHED] * (MOST_CRASHES - 1) + [Outcome.FAILED]
         assert set(JobAttempt.objects.filter(job=poison).values_list("exit_code", flat=True)) == {-11}
@@ -55,7 +57,7 @@ def test_a_job_that_runs_out_of_memory_tries_once_with_half_and_then_says_so(
     home: Path, database_url: str, group: MemoryGroup
 ) -> None:
     """F26. The kernel really kills; the worker beside its child lives on."""
-    with running_faults(home, database_url, workers=0) as stack:
+    with running_faults(home, database_url, workers=0, **EARNEST) as stack:
         worker = start_worker(stack, group)
         person = Person()
         hog, good = person.asks(HOG), person.asks("steps=6")
@@ -72,7 +74,7 @@ def test_a_job_that_runs_out_of_memory_tries_once_with_half_and_then_says_so(
 @pytest.mark.faults
 def test_a_worker_that_memory_took_says_so_when_it_is_back(home: Path, database_url: str, group: MemoryGroup) -> None:
     """F27. The order of the kill is forced: the worker goes before its child."""
-    with running_faults(home, database_url, workers=0) as stack:
+    with running_faults(home, database_url, workers=0, **EARNEST) as stack:
         worker = start_worker(stack, group)
         job = Person().asks("steps=60 seconds=0.1")
         until_step(job, 6)

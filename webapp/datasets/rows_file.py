@@ -87,6 +87,13 @@ def rows_verify(path: Path, sha256: str) -> None:
         raise RowsDamaged(f"{path} holds other rows than were saved.")
 
 
+def rows_table(path: Path, sha256: str) -> pa.Table:
+    """All of them, verified. Raises RowsDamaged."""
+    rows_verify(path, sha256)
+    with _rows_opened(path) as file:
+        return file.read()
+
+
 @contextmanager
 def rows_writer(path: Path) -> Iterator[RowsWriter]:
     """The file stands at `path` once the block ends well; its folder is gone if it does not."""

@@ -22,11 +22,11 @@ class Turn(NamedTuple):
 
 
 def first_row(version: DatasetVersion, task: Task) -> list[Turn]:
-    """Empty if the rows' file is gone."""
+    """Empty if the rows' file is gone or damaged."""
     try:
         with pq.ParquetFile(version.rows_path) as file:
             row = next(file.iter_batches(batch_size=1)).to_pylist()[0]
-    except (OSError, StopIteration, IndexError, pa.ArrowInvalid):
+    except (OSError, StopIteration, IndexError, ValueError, pa.ArrowException):
         return []
     if task == "classify":
         return [_turn("Text", row["input"], is_learnt=False), _turn("Label", row["output"], is_learnt=True)]

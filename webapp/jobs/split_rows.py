@@ -11,7 +11,7 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN
 from webapp.contract.split import split_rows, split_sha256
 from webapp.datasets.models import DatasetVersion
-from webapp.datasets.rows_file import rows_verify
+from webapp.datasets.rows_file import rows_table
 
 
 class StoredSplit(NamedTuple):
@@ -24,8 +24,7 @@ class StoredSplit(NamedTuple):
 
 def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path) -> StoredSplit:
     """Split a dataset version's rows and write them to `path`. Raises TooFewRows, RowsDamaged."""
-    rows_verify(version.rows_path, version.rows_sha256)
-    rows = pq.read_table(version.rows_path)
+    rows = rows_table(version.rows_path, version.rows_sha256)
     inputs = rows.column("messages" if version.is_chat else "input").to_pylist()
     outputs = rows.column("output").to_pylist() if recipe.task == "classify" else [""] * len(inputs)
     sides = split_rows(inputs, outputs, recipe.seed)
