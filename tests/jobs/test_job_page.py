@@ -54,6 +54,17 @@ def test_a_running_job_shows_progress_figures_and_timeline(alice: User, alice_cl
         assert words in html
 
 
+def test_of_a_very_long_timeline_the_newest_entries_are_shown(
+    alice: User, alice_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_running(alice)
+    assert "Older ones are left out" not in page(alice_client, job)
+    monkeypatch.setattr("webapp.jobs.views.MOST_LINES", 2)
+    response = alice_client.get(f"/jobs/{job.id}")
+    assert [line.event.kind for line in response.context["timeline"]] == ["evaluated", "started"]
+    assert "Older ones are left out" in response.content.decode()
+
+
 def test_a_verdict_stands_on_the_page_of_a_job_that_succeeded(alice: User, alice_client: Client) -> None:
     html = page(alice_client, make_succeeded(alice))
     for words in (

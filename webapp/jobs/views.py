@@ -27,6 +27,8 @@ from webapp.jobs.verbs import verbs_of
 from webapp.jobs.wish_fields import wish_words, wishes_of
 
 PAGE_SIZE = 50
+MOST_LINES = 500
+"""Of a timeline: a job of many days saves thousands of checkpoints."""
 FIRST_SAMPLES = 6
 """Shown at once; the others are folded."""
 
@@ -150,8 +152,10 @@ def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
 
 def _history(job: Job) -> dict[str, Any]:
     last = job.events.order_by("-seq").first()
+    newest = list(job.events.exclude(kind="stepped").order_by("-seq")[: MOST_LINES + 1])
     return {
-        "timeline": timeline(list(job.events.exclude(kind="stepped"))),
+        "timeline": timeline(newest[:MOST_LINES][::-1]),
+        "most_lines": MOST_LINES if len(newest) > MOST_LINES else None,
         "last_seq": last.seq if last else 0,
         "log": log_tail(job, SHOWN_BYTES),
     }
