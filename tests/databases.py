@@ -101,14 +101,23 @@ def _settings_of(url: str) -> dict[str, Any]:
     return connections.configure_settings({"default": parsed})["default"]
 
 
+CHOOSERS = {"either_database", "sqlite_database", "postgresql_database"}
+USERS = {"db", "transactional_db"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where all tests run on PostgreSQL, those that choose a database by themselves have run already."""
+    """Where all tests run on PostgreSQL, those that need none or choose one by themselves have run already."""
     if not os.environ.get(URL_VARIABLE, "").startswith("postgres"):
         return
-    choosers = {"either_database", "sqlite_database", "postgresql_database"}
-    chosen = [item for item in items if choosers.intersection(getattr(item, "fixturenames", ()))]
-    config.hook.pytest_deselected(items=chosen)
-    items[:] = [item for item in items if item not in chosen]
+    again = [item for item in items if _runs_again(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in again])
+    items[:] = again
+
+
+def _runs_again(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    uses_one = item.get_closest_marker("django_db") is not None or bool(fixtures & USERS)
+    return uses_one and not fixtures & CHOOSERS
 
 
 @pytest.fixture(params=ENGINES)

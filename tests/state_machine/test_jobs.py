@@ -320,5 +320,5 @@ def test_every_history_is_the_models(either_database: str) -> None:
 def test_many_random_histories_are_the_models(either_database: str) -> None:
     number = random.SystemRandom().randrange(2**32)
     print(f"seed {number}")  # noqa: T201
-    once_more = settings(max_examples=400, stateful_step_count=60, phases=[Phase.generate, Phase.shrink], **ALWAYS)
+    once_more = settings(max_examples=150, stateful_step_count=50, phases=[Phase.generate, Phase.shrink], **ALWAYS)
     run_state_machine_as_test(seed(number)(Jobs), settings=once_more)

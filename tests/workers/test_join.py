@@ -83,10 +83,7 @@ def test_the_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     assert token not in caplog.text and "wrong-token" not in caplog.text
 
 
-@pytest.mark.django_db
-def test_an_sqlite_file_is_for_its_own_machine() -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("this run is on another database")
+def test_an_sqlite_file_is_for_its_own_machine(sqlite_database: str) -> None:
     _worker, token = worker_add(name="box")
     response = ask(token, "192.0.2.7")
     assert response.status_code == 409
