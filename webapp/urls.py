@@ -3,6 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 
+handler400 = "webapp.refusals.bad_request"
+handler403 = "webapp.refusals.permission_denied"
+handler404 = "webapp.refusals.page_not_found"
 handler500 = "webapp.unavailable.server_error"
 
 urlpatterns = [
