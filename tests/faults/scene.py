@@ -49,10 +49,12 @@ class Scene:
             with self.opened():
                 check(point)
 
-        return crash_points(
+        points = crash_points(
             f"tests.faults.commits:{function}", self.root, prepare=self.lay_out, check=look,
             GRAFTWORK_HOME=str(self.root), GRAFTWORK_DATABASE_URL=self.url, GRAFTWORK_SECRET_KEY="of a test",
         )  # fmt: skip
+        print(f"{function}: {points} points")  # noqa: T201
+        return points
 
 
 def a_day_passes(folder: Path) -> list[Path]:

@@ -66,7 +66,6 @@ def test_wherever_keeping_an_adapter_dies_one_whole_adapter_is_kept_in_the_end(s
         assert kept_folders() == {str(version.id)} and version_is_whole(version), point
 
     points = scene.die_everywhere("keep_adapter", check)
-    print(f"{points} points")  # noqa: T201
     assert points >= 20
     # Until the one commit that shows it the job is not over, from then on it is.
     assert ended_before == sorted(ended_before) and set(ended_before) == {False, True}

@@ -94,6 +94,7 @@ def test_what_the_database_speaks_of_survives_the_loss_of_all_that_was_not_broug
     name: str, sqlite_database: str, tmp_path: Path, settings: LazySettings
 ) -> None:
     num_states, num_damaged = damaged_states(name, tmp_path, settings)
+    print(f"{name}: {num_states} states")  # noqa: T201
     assert num_states > 0 and num_damaged == 0, f"seed {SEED}: {num_damaged} of {num_states} states"
 
 
@@ -125,4 +126,5 @@ def test_a_checkpoint_that_was_told_is_found_after_a_power_cut(tmp_path: Path) -
             assert whole is not None and whole.manifest.step >= moment.note, f"seed {SEED}"
             found.append(whole.manifest.step)
             assert number or Bench(after).standing.step == whole.manifest.step
+    print(f"checkpoint: {len(found)} states")  # noqa: T201
     assert set(found) == {1, 2, 3}
