@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Chaos:
         """One fault, and whatever earlier ones have to be undone by now."""
         self._pay()
         name, fault = self.dice.choice(self._faults())
-        if fault():
+        if self._unless_the_database_is_away(fault):
             self.faults[name] += 1
 
     def settle(self) -> None:
@@ -63,7 +64,21 @@ class Chaos:
         due = [debt for debt in self._debts if debt[0] <= time.monotonic()]
         self._debts = [debt for debt in self._debts if debt[0] > time.monotonic()]
         for _at, undo in due:
-            undo()
+            if not self._unless_the_database_is_away(lambda undo=undo: undo() is None):  # type: ignore[misc]
+                self._later(2, undo)
+
+    def _unless_the_database_is_away(self, act: Callable[[], bool]) -> bool:
+        """A page would have said 503: a frozen worker holds the row, or every session was just ended."""
+        from django.db import connection
+
+        from webapp.jobs.persist import DATABASE_AWAY
+
+        try:
+            return act()
+        except DATABASE_AWAY:
+            connection.close()
+            self.faults["asked in vain"] += 1
+            return False
 
     def _later(self, longest: float, undo: Callable[[], None]) -> None:
         self._debts.append((time.monotonic() + self.dice.uniform(0.2, longest), undo))
@@ -233,7 +248,8 @@ def run(stack: Any, *, num_jobs: int, dice: random.Random, every: float, within:
     jobs: list[Job] = []
     while time.monotonic() - began < within:
         for _ in range(min(num_jobs - len(jobs), 5)):
-            jobs.append(dice.choice(people).asks(f"steps={dice.randint(4, 20)} seconds=0.02"))
+            words = f"steps={dice.randint(4, 20)} seconds=0.02"
+            jobs.append(_accepted(chaos, partial(dice.choice(people).asks, words, idempotency_key=str(len(jobs)))))
         if len(jobs) == num_jobs and not Job.objects.exclude(state__in=OVER).exists():
             break
         chaos.strike()
@@ -250,6 +266,20 @@ def run(stack: Any, *, num_jobs: int, dice: random.Random, every: float, within:
         "faults": dict(chaos.faults),
         "seconds": round(time.monotonic() - began),
     }
+
+
+def _accepted(chaos: Chaos, ask: Callable[[], Any]) -> Any:
+    """As a script does it that is told 503: the same request with the same key, until it is accepted."""
+    from django.db import connection
+
+    from webapp.jobs.persist import DATABASE_AWAY
+
+    while True:
+        try:
+            return ask()
+        except DATABASE_AWAY:
+            connection.close()
+            chaos.settle()
 
 
 def main() -> None:
