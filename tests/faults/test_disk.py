@@ -90,7 +90,7 @@ def test_a_full_disk_stops_nothing_for_good(disk: SmallDisk, home: Path, timing:
     url = f"sqlite:///{home}/graftwork.sqlite3"
     with running_faults(home, url, web=True, GRAFTWORK_SECRET_KEY=settings.SECRET_KEY, **timing) as stack:
         person = Person()
-        running, waiting = person.asks("steps=150 seconds=0.1"), person.asks("steps=6")
+        running, waiting = person.asks("steps=90 seconds=0.1"), person.asks("steps=6")
         visitor = Visitor(stack)
         until_step(running, 6)
         disk.fill()
