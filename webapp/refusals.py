@@ -6,7 +6,7 @@ open for ever, and broken for ever once the database was restarted.
 
 from collections.abc import Callable
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
@@ -27,4 +27,6 @@ def _rendered(page: Callable[..., HttpResponse], request: HttpRequest, exception
     try:
         return page(request, exception)
     finally:
-        close_old_connections()
+        # Inside a transaction the connection is somebody's who still needs it, as in tests.
+        if not connection.in_atomic_block:
+            close_old_connections()
