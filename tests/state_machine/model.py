@@ -91,13 +91,18 @@ class ModelJob:
         if self._give_back():
             self.progress_step, self.rests = self.newest_step, False
 
-    def crash(self) -> None:
+    def lose_worker(self) -> None:
+        """Nothing is known against a job whose worker vanished once: it need not rest."""
+        self.crash(is_lost=True)
+
+    def crash(self, *, is_lost: bool = False) -> None:
         has_progress = self.newest_step > self.progress_step
         count = 1 if has_progress else self.crash_count + 1
         if count >= MOST_CRASHES and self.asked != "cancel":
             self._to("failed")
         elif self._give_back():
-            self.crash_count, self.progress_step, self.rests = count, self.newest_step, True
+            self.crash_count, self.progress_step = count, self.newest_step
+            self.rests = not (is_lost and count == 1)
 
     def out_of_memory(self) -> None:
         if self.divisor > 1 and self.asked != "cancel":
@@ -106,7 +111,7 @@ class ModelJob:
             self.divisor, self.progress_step = 2, self.newest_step
 
     def overdue(self) -> None:
-        self._to("failed") if self.state == "running" else self.crash()
+        self._to("failed") if self.state == "running" else self.lose_worker()
 
     # What people do. False: too late.
 
