@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.submit import frozen_latencies, percentile
 from tests.faults.jobs import Person, all_succeed, check_invariants, now, until_all_over, until_step
 from tests.faults.stack import FaultStack, running_faults, until
 from tests.faults.wire import Submitter, until_it_consumes
@@ -106,3 +107,13 @@ def test_a_frozen_broker_leaves_a_worker_free_to_go(home: Path, database_url: st
         took = stopping_took(stack, "w1")
         assert took < 30, f"SIGTERM with a frozen broker took {took:.0f} s"
         assert (now(job).state, job.crash_count) == (State.QUEUED, 0)
+
+
+@pytest.mark.faults
+def test_a_hundred_submissions_to_a_frozen_broker_take_less_than_two_seconds_each(
+    home: Path, either_database_url: str, broker: str
+) -> None:
+    """F12, with the bound that is promised."""
+    with running_faults(home, either_database_url, workers=0, web=True) as stack:
+        ordered = frozen_latencies(stack, Submitter(stack), 100)
+        assert percentile(ordered, 99) < 2, f"the slowest: {ordered[-5:]}"

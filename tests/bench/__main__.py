@@ -1,0 +1,22 @@
+"""Figures, each with the machine they were taken on: `python -m tests.bench submit`."""
+
+import os
+import sys
+import tempfile
+
+os.environ["GRAFTWORK_HOME"] = tempfile.mkdtemp(prefix="graftwork-bench-")
+os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
+
+import django
+
+django.setup()
+
+from tests.bench.submit import submit  # noqa: E402
+
+BENCHES = {"submit": submit}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:
+        sys.exit(f"Say which: python -m tests.bench {' | '.join(BENCHES)}")
+    for line in BENCHES[sys.argv[1]]():
+        print(line, flush=True)  # noqa: T201
