@@ -154,7 +154,8 @@ class ModelJob:
             return False
         to = "paused" if asked == "pause" and self.state in STOPPABLE else "queued"
         self._to(to)
-        self.live_step, self.phase = 0, ""
+        if to == "queued":
+            self.live_step = 0
         self.asked = "keep" if asked == "keep" and to == "queued" else ""
         self.avoids = worker if asked == "move" else None
         return True
