@@ -101,7 +101,7 @@ class Chaos:
         if worker is None:
             return False
         worker.kill()
-        self._later(3, worker.restart)
+        self._later(3, partial(_revive, worker))
         return True
 
     def end_worker(self) -> bool:
@@ -114,7 +114,7 @@ class Chaos:
             if worker.is_alive:
                 self._later(2, again)
             else:
-                worker.restart()
+                _revive(worker)
 
         self._later(3, again)
         return True
@@ -138,7 +138,7 @@ class Chaos:
         if not broker.is_alive:
             return False
         broker.kill()
-        self._later(5, broker.restart)
+        self._later(5, partial(_revive, broker))
         return True
 
     def freeze_broker(self) -> bool:
@@ -235,6 +235,12 @@ class Chaos:
         except (AlreadyOver, NoOtherWorker):
             return None
         return job
+
+
+def _revive(part: Any) -> None:
+    """Unless another debt has done so already."""
+    if not part.is_alive:
+        part.restart()
 
 
 def run(stack: Any, *, num_jobs: int, dice: random.Random, every: float, within: float) -> dict[str, Any]:

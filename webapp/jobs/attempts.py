@@ -220,7 +220,8 @@ def _give_back(
                 actor=actor,
                 reason=(to == State.PAUSED and paused_reason) or reason,
                 guard=heeded,
-                live={},
+                # Who looks at a paused job wants to see how far it came; the next attempt begins anew either way.
+                live=job.live if to == State.PAUSED else {},
                 asked=_still_asked(asked, to),
                 avoid_worker=job.worker if asked == Asked.MOVE else None,
                 **fields,
