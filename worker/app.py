@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
 from webapp.celery import app  # noqa: E402
-from webapp.jobs.attempts import worker_jobs_release  # noqa: E402
+from webapp.jobs.endings import worker_jobs_release  # noqa: E402
 from webapp.upkeep.threads import Upkeep  # noqa: E402
 from webapp.workers.models import Intent, Worker  # noqa: E402
 from webapp.workers.rules import Refused  # noqa: E402

@@ -17,15 +17,8 @@ from webapp.adapters.services import FilesDiffer, adapter_store, finished_attemp
 from webapp.contract.events import Event, Failed
 from webapp.contract.failures import FailureCode
 from webapp.contract.job_dir import LOG
-from webapp.jobs.attempts import (
-    Ending,
-    job_crashed,
-    job_fail,
-    job_finalize,
-    job_hand_back,
-    job_out_of_memory,
-    job_record,
-)
+from webapp.jobs.attempts import job_finalize, job_record
+from webapp.jobs.endings import Ending, job_crashed, job_fail, job_hand_back, job_out_of_memory
 from webapp.jobs.models import Asked, Job
 from webapp.jobs.persist import DATABASE_AWAY
 from worker.engine.child import FAILED

@@ -13,7 +13,8 @@ from webapp.contract.events import Evaluated, PhaseMoved, Started, Stepped
 from webapp.contract.job_dir import CHECKPOINTS, MANIFEST, FileEntry
 from webapp.contract.verdict import Sample, Verdict
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs.attempts import Ending, job_claim, job_fail, job_finalize, job_record, job_succeed
+from webapp.jobs.attempts import job_claim, job_finalize, job_record
+from webapp.jobs.endings import Ending, job_fail, job_succeed
 from webapp.jobs.models import Job
 
 STARTED = Started(

@@ -8,17 +8,8 @@ from tests.factories import make_job, make_user, make_worker
 from tests.jobs.made import STARTED, claim, stepped
 from webapp.clock import database_now
 from webapp.contract.events import Evaluated, PhaseMoved
-from webapp.jobs.attempts import (
-    Ending,
-    job_claim,
-    job_crashed,
-    job_fail,
-    job_finalize,
-    job_hand_back,
-    job_out_of_memory,
-    job_record,
-    worker_jobs_release,
-)
+from webapp.jobs.attempts import job_claim, job_finalize, job_record
+from webapp.jobs.endings import Ending, job_crashed, job_fail, job_hand_back, job_out_of_memory, worker_jobs_release
 from webapp.jobs.models import Asked, Job, JobAttempt, Outcome, State
 from webapp.jobs.reconcile import deadlines_pass, leases_expire
 from webapp.jobs.services import job_cancel, job_keep, job_pause

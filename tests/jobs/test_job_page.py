@@ -12,7 +12,8 @@ from tests.jobs.made import make_failed, make_running, make_succeeded, sample, v
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.contract.job_dir import LOG
-from webapp.jobs.attempts import job_finalize, job_hand_back, job_record
+from webapp.jobs.attempts import job_finalize, job_record
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.models import Job, State
 from webapp.jobs.services import job_cancel

@@ -21,7 +21,8 @@ from tests.factories import make_job
 from tests.jobs.made import evaluated, make_failed, make_running, make_succeeded, stepped
 from webapp.accounts.models import User
 from webapp.jobs import views_live
-from webapp.jobs.attempts import Ending, job_fail, job_record
+from webapp.jobs.attempts import job_record
+from webapp.jobs.endings import Ending, job_fail
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_cancel
 

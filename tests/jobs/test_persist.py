@@ -22,7 +22,8 @@ from webapp.adapters.services import adapter_store, verify
 from webapp.clock import database_now
 from webapp.jobs import persist
 from webapp.jobs.accept import job_create
-from webapp.jobs.attempts import Ending, job_claim, job_crashed, job_finalize, job_hand_back, job_record
+from webapp.jobs.attempts import job_claim, job_finalize, job_record
+from webapp.jobs.endings import Ending, job_crashed, job_hand_back
 from webapp.jobs.models import Job, JobAttempt, State
 from webapp.jobs.persist import persistently
 from webapp.jobs.reconcile import leases_expire

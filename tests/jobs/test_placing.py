@@ -8,7 +8,8 @@ from tests.factories import make_job, make_user, make_worker
 from webapp.clock import database_now
 from webapp.contract.devices import Device
 from webapp.contract.version import RECIPE_VERSION
-from webapp.jobs.attempts import job_claim, job_hand_back
+from webapp.jobs.attempts import job_claim
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Job
 from webapp.jobs.placing import misfit, others_for, why_no_worker
 from webapp.jobs.services import NoOtherWorker, job_move_away, job_pause, job_resume

@@ -12,7 +12,8 @@ from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job, make_user, make_worker
 from tests.jobs.made import claim, make_succeeded, stepped, verdict_with
 from webapp.clock import database_now
-from webapp.jobs.attempts import job_hand_back, job_record
+from webapp.jobs.attempts import job_record
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Job, Priority
 from webapp.jobs.queue import Waiting, queue_now, queue_order, starts_in
 from webapp.jobs.services import job_move_in_queue

@@ -5,7 +5,8 @@ import pytest
 from tests.factories import make_job, make_user
 from tests.jobs.made import claim
 from webapp import storage
-from webapp.jobs.attempts import job_finalize, job_hand_back
+from webapp.jobs.attempts import job_finalize
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Asked, Job, Priority, State
 from webapp.jobs.queue import queue_now
 from webapp.jobs.services import (

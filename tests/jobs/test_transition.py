@@ -8,7 +8,7 @@ from django.db import transaction
 
 from tests.factories import make_job, make_user
 from tests.jobs.made import claim, make_running
-from webapp.jobs.attempts import job_hand_back
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import ACTIVE, OVER, Job, JobEvent, State
 from webapp.jobs.transition import MOVES, transition
 

@@ -11,8 +11,9 @@ from tests.jobs.made import claim, lay_checkpoint, make_failed, make_running, ma
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.contract.checkpoint import checkpoints_in
-from webapp.jobs.attempts import job_finalize, job_hand_back, job_record
+from webapp.jobs.attempts import job_finalize, job_record
 from webapp.jobs.checkpoints import SEEDS, checkpoint_to_resume
+from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Job, JobAttempt, Outcome, Priority, State
 from webapp.jobs.queue import queue_now
 from webapp.jobs.services import job_cancel, job_pause, job_resume

@@ -13,7 +13,8 @@ LONGEST_WAIT_SECONDS = 540
 
 
 def main(name: str, how_many: int) -> None:
-    from webapp.jobs.attempts import job_claim, job_hand_back
+    from webapp.jobs.attempts import job_claim
+    from webapp.jobs.endings import job_hand_back
     from webapp.workers.models import Worker
 
     worker = Worker.objects.get(name=name)

@@ -13,16 +13,8 @@ from tests.jobs.made import claim, make_running, stepped
 from tests.state_machine.at_once import at_once
 from webapp.clock import database_now
 from webapp.jobs.accept import job_create
-from webapp.jobs.attempts import (
-    Ending,
-    job_claim,
-    job_crashed,
-    job_finalize,
-    job_hand_back,
-    job_record,
-    job_renew,
-    job_succeed,
-)
+from webapp.jobs.attempts import job_claim, job_finalize, job_record, job_renew
+from webapp.jobs.endings import Ending, job_crashed, job_hand_back, job_succeed
 from webapp.jobs.models import Asked, Job, JobAttempt, JobEvent, State
 from webapp.jobs.reconcile import leases_expire
 from webapp.jobs.services import AlreadyOver, job_cancel, job_pause

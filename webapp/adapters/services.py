@@ -16,7 +16,7 @@ from webapp import storage
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.contract.job_dir import ADAPTER, MANIFEST, VERDICT, Manifest
 from webapp.contract.verdict import Verdict
-from webapp.jobs.attempts import job_succeed
+from webapp.jobs.endings import job_succeed
 from webapp.jobs.models import Job
 from webapp.jobs.persist import DATABASE_AWAY
 

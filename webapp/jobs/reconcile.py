@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
-from webapp.jobs.attempts import Ending, job_crashed, job_fail
+from webapp.jobs.endings import Ending, job_crashed, job_fail
 from webapp.jobs.models import Job, Outcome, State
 
 VANISHED = Ending("worker_lost", "The worker vanished while it ran this job.", outcome=Outcome.LOST)
