@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.submit import frozen_latencies, percentile
 from tests.faults.jobs import Person, all_succeed, check_invariants, now, until_all_over, until_step
-from tests.faults.stack import FaultStack, running_faults, until
+from tests.faults.stack import EARNEST, FaultStack, running_faults, until
 from tests.faults.wire import Submitter, until_it_consumes
 from webapp.jobs.models import Job, State
 
@@ -41,24 +41,28 @@ def flap(stack: FaultStack, seconds: float, dice: random.Random) -> int:
     return num_kills
 
 
+@pytest.mark.parametrize("seconds, timing", [(10, {}), pytest.param(30, EARNEST, marks=pytest.mark.faults)])
 def test_a_broker_that_dies_and_flaps_costs_no_job_and_no_worker(
-    home: Path, database_url: str, broker: str, dice: random.Random
+    home: Path, database_url: str, broker: str, dice: random.Random, seconds: float, timing: dict[str, str]
 ) -> None:
     """F10, F14: killed with twenty jobs queued, then again about each second."""
-    with running_faults(home, database_url, workers=2) as stack:
+    with running_faults(home, database_url, workers=2, **timing) as stack:
         person = Person()
         jobs = [person.asks("steps=4 seconds=0.05") for _ in range(20)]
         until(lambda: Job.objects.filter(state=State.SUCCEEDED).count() >= 2, 60, "no job runs")
         stack.parts["broker"].kill()
         stack.parts["broker"].restart()
-        assert flap(stack, 10, dice) >= 4
+        assert flap(stack, seconds, dice) >= 4
         all_succeed(stack, jobs, 90)
         until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
 
 
-def test_without_a_broker_jobs_are_accepted_and_run_and_workers_come_and_go(home: Path, database_url: str) -> None:
+@pytest.mark.parametrize("seconds, timing", [(15, {}), pytest.param(600, EARNEST, marks=pytest.mark.faults)])
+def test_without_a_broker_jobs_are_accepted_and_run_and_workers_come_and_go(
+    home: Path, database_url: str, seconds: float, timing: dict[str, str]
+) -> None:
     """F11, F12."""
-    with running_faults(home, database_url, web=True) as stack:
+    with running_faults(home, database_url, web=True, **timing) as stack:
         person = Submitter(stack)
         running = person.submits("steps=120 seconds=0.1")
         until_step(running, 4)
@@ -66,14 +70,14 @@ def test_without_a_broker_jobs_are_accepted_and_run_and_workers_come_and_go(home
         began = time.monotonic()
         stack.start_worker("w2")
         jobs = [running, *(person.submits("steps=4") for _ in range(3))]
-        until_all_over(jobs[1:], 40)
+        until_all_over(jobs[1:], 60)
         assert now(running).attempt == 1, running.state
         leaving = person.submits("steps=200 seconds=0.1")
         until_step(leaving, 4)
         took = stopping_took(stack, "w2")
         assert took < 15, f"SIGTERM without a broker took {took:.0f} s"
         assert (now(leaving).state, leaving.crash_count) != (State.RUNNING, 1)
-        time.sleep(max(0.0, began + 15 - time.monotonic()))
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
         stack.parts["broker"].restart()
         until(stack.broker_answers, 20, "the broker does not come back")
         until_it_consumes(stack, stack.parts["w1"], RETURNS_SECONDS)
