@@ -20,8 +20,8 @@ _BROKER_OPTIONS = {
     "health_check_interval": 25,
     "global_keyprefix": "graftwork:",
 }
-_PUBLISH_OPTIONS = {**_BROKER_OPTIONS, "socket_timeout": 1, "socket_connect_timeout": 1}
-"""A page must not hang because the broker does."""
+_PUBLISH_OPTIONS = {**_BROKER_OPTIONS, "socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 0}
+"""A page must not hang because the broker does. One try: left to itself kombu takes four seconds of tries to connect."""
 
 app = Celery("graftwork")
 app.conf.update(
