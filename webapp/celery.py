@@ -21,7 +21,7 @@ _BROKER_OPTIONS = {
     "global_keyprefix": "graftwork:",
 }
 _PUBLISH_OPTIONS = {**_BROKER_OPTIONS, "socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 0}
-"""A page must not hang because the broker does. One try: left to itself kombu takes four seconds of tries to connect."""
+"""A page must not hang because the broker does. One try: left to itself kombu tries to connect for four seconds."""
 
 app = Celery("graftwork")
 app.conf.update(
