@@ -170,7 +170,8 @@ class Run:
             minutes = settings.TIMING.stall / 60
             message = f"The training process showed no progress for {minutes:g} minutes and was ended."
             return job_crashed(self.job, Ending("stalled", message, self._last_log_line(), exit_code=code))
-        if outcome.last_order != "go_on" and self.failure is None:
+        # One that was to keep what it has is as good as any other: if it dies, that is a crash.
+        if outcome.last_order in ("stop", "cancel") and self.failure is None:
             return self._close_stopped()
         if self.failure is not None:
             return self._close_failed(self.failure, code)
