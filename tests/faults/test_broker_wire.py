@@ -90,7 +90,11 @@ def test_garbage_on_the_broker_harms_nobody(home: Path, database_url: str, broke
         redis.flushall()
         redis.set(QUEUE_KEY, "not a list")
         beside = person.asks("steps=4")
-        until(lambda: "refuses to hand over" in worker.log, 30, lambda: f"the wrong type was not seen: {worker.log[-3000:]}")
+        until(
+            lambda: "refuses to hand over" in worker.log,
+            30,
+            lambda: f"the wrong type was not seen: {worker.log[-3000:]}",
+        )
         redis.delete(QUEUE_KEY)
         until_it_consumes(stack, worker, RETURNS_SECONDS)
         assert not (home / "bomb").exists()
