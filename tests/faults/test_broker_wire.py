@@ -39,6 +39,7 @@ class Bomb:
         return open, (str(self.path), "w")
 
 
+@pytest.mark.faults
 def test_a_half_open_wire_is_noticed_and_lost_wake_ups_are_made_good(home: Path, database_url: str) -> None:
     """F13."""
     with running_proxy() as proxy:

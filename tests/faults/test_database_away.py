@@ -96,7 +96,7 @@ def until_pages_are_back(stack: FaultStack, person: Submitter) -> None:
     assert {http.get("/no-such-page").status_code for _ in range(10)} == {404}
 
 
-@pytest.mark.parametrize("mode", ["black_hole", "refuse"])
+@pytest.mark.parametrize("mode", ["black_hole", pytest.param("refuse", marks=pytest.mark.faults)])
 @pytest.mark.parametrize("seconds, timing", OUTAGES)
 def test_a_database_that_cannot_be_reached_stops_no_training(
     home: Path, mode: Mode, seconds: float, timing: dict[str, str]

@@ -24,7 +24,7 @@ from tests.state_machine.model import ACTIVE, OVER
 from tests.state_machine.world import NAMES, World
 from webapp.clock import database_now
 from webapp.contract.events import PhaseMoved
-from webapp.jobs import attempts
+from webapp.jobs import attempts, endings
 from webapp.jobs.accept import job_create, job_retry
 from webapp.jobs.models import Job
 from webapp.jobs.reconcile import deadlines_pass, leases_expire
@@ -40,7 +40,7 @@ from webapp.workers.models import Worker
 from webapp.workers.services import worker_drain, worker_pause, worker_resume
 
 MOST_JOBS = 5
-CRASH = attempts.Ending("crashed", "It crashed.", exit_code=-11)
+CRASH = endings.Ending("crashed", "It crashed.", exit_code=-11)
 
 workers = st.sampled_from(NAMES)
 phases = st.sampled_from(["preparing", "training", "training"])
@@ -185,31 +185,31 @@ class Jobs(World, RuleBasedStateMachine):
         if job.state != "finalizing":
             return
         model, is_mine = self._model_of(job)
-        assert attempts.job_succeed(job, make_verdict(), also=lambda: self._keep_adapter(job)) == is_mine
+        assert endings.job_succeed(job, make_verdict(), also=lambda: self._keep_adapter(job)) == is_mine
         if is_mine:
             model.succeed()
 
     @rule(job=consumes(held))
     def fail(self, job: Job) -> None:
-        self._end(job, attempts.job_fail(job, CRASH), "fail")
+        self._end(job, endings.job_fail(job, CRASH), "fail")
 
     @rule(job=consumes(held))
     def crash(self, job: Job) -> None:
-        self._end(job, attempts.job_crashed(job, CRASH), "crash")
+        self._end(job, endings.job_crashed(job, CRASH), "crash")
 
     @rule(job=consumes(held))
     def hand_back(self, job: Job) -> None:
-        self._end(job, attempts.job_hand_back(job, reason="Shut down."), "hand_back")
+        self._end(job, endings.job_hand_back(job, reason="Shut down."), "hand_back")
 
     @rule(job=consumes(held))
     def out_of_memory(self, job: Job) -> None:
         if job.state != "finalizing":
-            self._end(job, attempts.job_out_of_memory(job, CRASH._replace(code="out_of_memory")), "out_of_memory")
+            self._end(job, endings.job_out_of_memory(job, CRASH._replace(code="out_of_memory")), "out_of_memory")
 
     @rule(name=workers)
     def restart_worker(self, name: str) -> None:
         held = [model for model in self.models.values() if model.state in ACTIVE and model.worker == name]
-        assert attempts.worker_jobs_release(Worker.objects.get(name=name)) == len(held)
+        assert endings.worker_jobs_release(Worker.objects.get(name=name)) == len(held)
         for model in held:
             model.lose_worker()
 
