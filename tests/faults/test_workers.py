@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_state, until_step
-from tests.faults.stack import FaultStack, processes_of, running_faults, until
+from tests.faults.stack import EARNEST, FaultStack, processes_of, running_faults, until
 from webapp.jobs.models import Job, JobAttempt, Outcome, State
 from webapp.jobs.services import job_cancel, job_pause, job_resume
 
@@ -60,6 +60,27 @@ def test_another_worker_takes_over_from_one_that_was_killed(
         until_all_over([job], 60)
         assert now(job).state == State.SUCCEEDED
         assert outcomes(job) == [Outcome.LOST, Outcome.SUCCEEDED]
+        check_invariants(stack)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("kill_host", [False, True])
+def test_a_dead_worker_is_noticed_in_time_with_the_timings_of_earnest(
+    home: Path, either_database_url: str, dice: random.Random, kill_host: bool
+) -> None:
+    """P4: within 75 s, and the job goes on from its last checkpoint. With its host goes the one that swept, too."""
+    with running_faults(home, either_database_url, workers=2, **EARNEST) as stack:
+        job = Person().asks("steps=400 seconds=0.1")
+        until_step(job, dice.randint(10, 60))
+        assert job.worker is not None
+        stack.parts[job.worker.name].kill()
+        if kill_host:
+            for child in stack.children(job.id):
+                child.kill()
+        took = until(lambda: outcomes(job)[:1] == [Outcome.LOST], 75, "a dead worker was not noticed")
+        print(f"noticed after {took:.1f} s")  # noqa: T201
+        until_all_over([job], 120)
+        assert now(job).state == State.SUCCEEDED
         check_invariants(stack)
 
 
