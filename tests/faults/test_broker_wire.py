@@ -5,6 +5,8 @@ import json
 import pickle
 from pathlib import Path
 
+import pytest
+
 from tests.faults.jobs import Person, all_succeed, now, until_state, until_step
 from tests.faults.proxy import running_proxy
 from tests.faults.stack import running_faults, until
