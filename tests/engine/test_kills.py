@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from tests.engine.dice import make_dice
-from tests.engine.here import Attempt, lay_job, with_options
+from tests.engine.here import lay_job, with_options
 from tests.engine.runs import Supervised
 from webapp.contract.events import Event, Stepped
 from webapp.contract.job_dir import ADAPTER, EVENTS
+
+NEVER = 1_000_000
+"""So many events no job tells."""
 
 LONGEST_STEP_SECONDS = 0.02
 """A kill falls within this time after an event, so that it strikes anywhere in a step or in the saving after it."""
@@ -25,7 +29,7 @@ class Killed:
     def __init__(self, job_dir: Path) -> None:
         self.job_dir = with_options(job_dir, checkpoint_steps=2)
         self.trace: dict[int, float] = {}
-        self.num_kills = 0
+        self.num_kills = self.num_events = 0
         self.is_done = False
 
     def attempt(self, num_events: int, seconds: float) -> None:
@@ -41,7 +45,11 @@ class Killed:
         assert engine.process.returncode in (0, -signal.SIGKILL), engine.events()[-1]
         self.num_kills += engine.process.returncode != 0
         self.is_done = engine.process.returncode == 0
+        self.num_events = len(engine.events())
         self._note(engine.events())
+
+    def weights(self) -> dict[str, Tensor]:
+        return load_file(self.job_dir / ADAPTER / "adapter_model.safetensors")
 
     def _note(self, events: list[Event]) -> None:
         """A step done again after a kill must have the loss it had the first time."""
@@ -53,13 +61,15 @@ class Killed:
 def kill_until(num_kills: int, folder: Path) -> int:
     """Jobs one after the other, until so many kills have struck; each job is as the undisturbed one. Returns jobs."""
     dice = make_dice()
-    whole = Attempt(lay_job(folder, epochs=10))
+    # As the others a process of its own: another number of threads would round otherwise.
+    whole = Killed(lay_job(folder, epochs=10))
+    whole.attempt(NEVER, 0)
     struck = num_jobs = 0
     while struck < num_kills:
         killed = Killed(lay_job(folder, epochs=10))
         while not killed.is_done:
             is_left_alone = struck + killed.num_kills >= num_kills
-            most = 10 * len(whole.events) if is_left_alone else dice.randint(1, len(whole.events) // 2)
+            most = NEVER if is_left_alone else dice.randint(1, whole.num_events // 2)
             killed.attempt(most, dice.uniform(0, LONGEST_STEP_SECONDS))
         struck, num_jobs = struck + killed.num_kills, num_jobs + 1
         assert_as_undisturbed(killed, whole)
@@ -68,13 +78,12 @@ def kill_until(num_kills: int, folder: Path) -> int:
     return num_jobs
 
 
-def assert_as_undisturbed(killed: Killed, whole: Attempt) -> None:
+def assert_as_undisturbed(killed: Killed, whole: Killed) -> None:
     assert killed.trace.keys() == whole.trace.keys()
-    for step, (loss, _lr, _tokens) in whole.trace.items():
+    for step, loss in whole.trace.items():
         assert abs(killed.trace[step] - loss) < 1e-6, step
-    weights = load_file(killed.job_dir / ADAPTER / "adapter_model.safetensors")
-    for name, weight in whole.weights.items():
-        torch.testing.assert_close(weights[name], weight, rtol=0, atol=1e-6)
+    for name, weight in whole.weights().items():
+        torch.testing.assert_close(killed.weights()[name], weight, rtol=0, atol=1e-6)
 
 
 def test_three_kills_change_nothing(tmp_path: Path) -> None:

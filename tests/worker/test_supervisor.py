@@ -12,7 +12,7 @@ import pytest
 
 from webapp.contract.events import Evaluated, Event
 from worker import supervisor
-from worker.supervisor import Order
+from worker.supervisor import Leash, Order
 
 WELL_BEHAVED = """
 import sys, threading, time
@@ -30,6 +30,9 @@ for step in range(1, {steps} + 1):
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
+LEASH = Leash(stop_grace=1.0, stall=5.0)
+
+
 class Child:
     """Runs a program as the supervisor's child and remembers what came of it."""
 
@@ -38,13 +41,12 @@ class Child:
         path.write_text(program)
         monkeypatch.setattr(supervisor, "_command", lambda _module, *_words: [sys.executable, str(path), str(job_dir)])
         monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.1)
-        monkeypatch.setattr(supervisor, "STOP_GRACE_SECONDS", 1.0)
         self.job_dir = job_dir
         self.events: list[Event] = []
         self.order: Order = "go_on"
 
     def run(self) -> supervisor.Outcome:
-        return supervisor.run_engine(self.job_dir, self.tick)
+        return supervisor.run_engine(self.job_dir, self.tick, LEASH, module="")
 
     def tick(self, events: list[Event]) -> Order:
         self.events += events
@@ -53,14 +55,14 @@ class Child:
 
 def test_every_event_arrives_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = Child(tmp_path, WELL_BEHAVED.format(steps=20), monkeypatch)
-    assert child.run() == (0, "go_on")
+    assert child.run() == supervisor.Outcome(0, "go_on")
     assert [event.step for event in child.events if isinstance(event, Evaluated)] == list(range(1, 21))
 
 
 def test_a_child_that_is_asked_stops_between_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = Child(tmp_path, WELL_BEHAVED.format(steps=10_000), monkeypatch)
     threading.Timer(0.5, setattr, [child, "order", "stop"]).start()
-    assert child.run() == (3, "stop")
+    assert child.run() == supervisor.Outcome(3, "stop")
     assert child.events[-1].kind == "stopped"
 
 
@@ -68,13 +70,13 @@ def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pyt
     child = Child(tmp_path, DEAF, monkeypatch)
     child.order = "stop"
     began = time.monotonic()
-    assert child.run() == (-signal.SIGKILL, "stop")
+    assert child.run() == supervisor.Outcome(-signal.SIGKILL, "stop", "deaf")
     assert time.monotonic() - began < 10
 
 
 def test_a_child_that_crashes_tells_its_code_and_leaves_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = Child(tmp_path, "raise RuntimeError('the disk is on fire')", monkeypatch)
-    assert child.run() == (1, "go_on")
+    assert child.run() == supervisor.Outcome(1, "go_on")
     assert "the disk is on fire" in (tmp_path / "engine.log").read_text()
 
 
@@ -121,7 +123,28 @@ def test_an_error_in_the_recorder_leaves_no_child(tmp_path: Path, monkeypatch: p
         return "go_on"
 
     with pytest.raises(RuntimeError, match="no database"):
-        supervisor.run_engine(tmp_path, broken)
+        supervisor.run_engine(tmp_path, broken, LEASH, module="")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
     assert child.events == []
+
+
+def test_a_child_that_shows_no_progress_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child(tmp_path, "import time; time.sleep(600)", monkeypatch)
+    assert child.run() == supervisor.Outcome(-signal.SIGKILL, "go_on", "stalled")
+
+
+def test_a_cancel_outweighs_a_stop_and_both_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys, os\nheard = b''\nwhile b'C' not in heard: heard += os.read(0, 64)\nprint(heard); sys.exit(3)"
+    child = Child(tmp_path, program, monkeypatch)
+    child.order = "stop"
+    threading.Timer(0.4, setattr, [child, "order", "cancel"]).start()
+    assert child.run() == supervisor.Outcome(3, "cancel")
+    assert "S\\nC" in (tmp_path / "engine.log").read_text()
+
+
+def test_a_child_that_is_to_keep_has_all_the_time_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = WELL_BEHAVED.format(steps=40).replace("sys.exit(3)", "told.clear()")
+    child = Child(tmp_path, program, monkeypatch)
+    child.order = "keep"
+    assert child.run() == supervisor.Outcome(0, "keep")
