@@ -30,6 +30,12 @@ def database_url() -> str:
     return new_database("sqlite")
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.faults)])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """SQLite by default, PostgreSQL too in the full matrix."""
+    return new_database(request.param)
+
+
 @pytest.fixture(params=ENGINES)
 def either_database_url(request: pytest.FixtureRequest) -> str:
     return new_database(request.param)

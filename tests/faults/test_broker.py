@@ -103,6 +103,7 @@ def seconds_to_submit(person: Submitter) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.faults
 def test_a_frozen_broker_leaves_a_worker_free_to_go(home: Path, database_url: str, broker: str) -> None:
     with running_faults(home, database_url) as stack:
         job = Person().asks("steps=300 seconds=0.1")

@@ -168,6 +168,7 @@ def throw_everybody_out(url: str, seconds: float) -> int:
     return num_ended
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seconds, timing", OUTAGES)
 def test_sessions_that_end_and_a_server_that_crashes_lose_nothing(
     home: Path, seconds: float, timing: dict[str, str]

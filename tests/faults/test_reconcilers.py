@@ -29,9 +29,9 @@ def num_handed_back(job: Job) -> int:
     return sum(event.data["actor"] == "reconciler" for event in events)
 
 
-def test_a_reconciler_that_sleeps_past_its_turn_does_nothing_twice(home: Path, either_database_url: str) -> None:
+def test_a_reconciler_that_sleeps_past_its_turn_does_nothing_twice(home: Path, any_database_url: str) -> None:
     """F25: three could sweep; the one whose turn it is freezes while jobs are lost, and wakes again."""
-    with running_faults(home, either_database_url, workers=3, web=True) as stack:
+    with running_faults(home, any_database_url, workers=3, web=True) as stack:
         person = Person()
         jobs = [person.asks("steps=60 seconds=0.1") for _ in range(3)]
         for job in jobs:

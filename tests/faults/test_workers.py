@@ -42,7 +42,7 @@ def test_a_killed_training_process_is_noticed_at_once_and_resumed(
         check_invariants(stack)
 
 
-@pytest.mark.parametrize("with_child", [False, True])
+@pytest.mark.parametrize("with_child", [False, pytest.param(True, marks=pytest.mark.faults)])
 def test_another_worker_takes_over_from_one_that_was_killed(
     home: Path, either_database_url: str, with_child: bool
 ) -> None:
@@ -98,9 +98,9 @@ def test_a_worker_that_starts_again_takes_its_job_up_without_waiting_for_the_lea
         check_invariants(stack)
 
 
-def test_a_frozen_worker_is_a_zombie_when_it_wakes(home: Path, database_url: str) -> None:
+def test_a_frozen_worker_is_a_zombie_when_it_wakes(home: Path, any_database_url: str) -> None:
     """F4."""
-    with running_faults(home, database_url) as stack:
+    with running_faults(home, any_database_url) as stack:
         job = Person().asks("steps=100 seconds=0.1")
         until_step(job, 6)
         child = child_of(stack, job)
@@ -130,9 +130,9 @@ def test_a_training_process_that_stands_still_is_ended(home: Path, database_url:
         check_invariants(stack)
 
 
-def test_a_worker_told_to_go_hands_its_job_back_without_a_mark(home: Path, database_url: str) -> None:
+def test_a_worker_told_to_go_hands_its_job_back_without_a_mark(home: Path, any_database_url: str) -> None:
     """F6."""
-    with running_faults(home, database_url) as stack:
+    with running_faults(home, any_database_url) as stack:
         job = Person().asks(LONG)
         until_step(job, 7)
         began = time.monotonic()
