@@ -20,19 +20,23 @@ from typing import Any
 import psutil
 
 
+_AWAY = object()
+"""What came of an act that the database was away for."""
+
+
 class Chaos:
     """`faults` counts what was done to the stack."""
 
     def __init__(self, stack: Any, dice: random.Random) -> None:
         self.stack, self.dice = stack, dice
         self.faults: Counter[str] = Counter()
-        self._debts: list[tuple[float, Callable[[], None]]] = []
+        self._debts: list[tuple[float, Callable[[], object]]] = []
 
     def strike(self) -> None:
         """One fault, and whatever earlier ones have to be undone by now."""
         self._pay()
         name, fault = self.dice.choice(self._faults())
-        if self._unless_the_database_is_away(fault):
+        if self._unless_the_database_is_away(fault) is True:
             self.faults[name] += 1
 
     def settle(self) -> None:
@@ -64,10 +68,10 @@ class Chaos:
         due = [debt for debt in self._debts if debt[0] <= time.monotonic()]
         self._debts = [debt for debt in self._debts if debt[0] > time.monotonic()]
         for _at, undo in due:
-            if not self._unless_the_database_is_away(lambda undo=undo: undo() is None):  # type: ignore[misc]
+            if self._unless_the_database_is_away(undo) is _AWAY:
                 self._later(2, undo)
 
-    def _unless_the_database_is_away(self, act: Callable[[], bool]) -> bool:
+    def _unless_the_database_is_away(self, act: Callable[[], object]) -> object:
         """A page would have said 503: a frozen worker holds the row, or every session was just ended."""
         from django.db import connection
 
@@ -78,9 +82,9 @@ class Chaos:
         except DATABASE_AWAY:
             connection.close()
             self.faults["asked in vain"] += 1
-            return False
+            return _AWAY
 
-    def _later(self, longest: float, undo: Callable[[], None]) -> None:
+    def _later(self, longest: float, undo: Callable[[], object]) -> None:
         self._debts.append((time.monotonic() + self.dice.uniform(0.2, longest), undo))
 
     def _worker(self) -> Any | None:
@@ -187,7 +191,7 @@ class Chaos:
         worker = self.dice.choice(list(Worker.objects.all()) or [None])
         if worker is None or not worker_drain(worker.id):
             return False
-        self._later(3, lambda: worker_resume(worker.id) and None)
+        self._later(3, partial(worker_resume, worker.id))
         return True
 
     def ask_cancel(self) -> bool:
