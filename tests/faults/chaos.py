@@ -19,7 +19,6 @@ from typing import Any
 
 import psutil
 
-
 _AWAY = object()
 """What came of an act that the database was away for."""
 
