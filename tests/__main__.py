@@ -40,7 +40,8 @@ def main(words: list[str]) -> int:
     codes = [_pytest([]), _postgresql([])]
     if failed:
         _say(f"FAILED: {', '.join(failed)}")
-    return max(codes) or len(failed)
+    # A pytest that was killed has a negative code: also that is no pass.
+    return 1 if failed or any(codes) else 0
 
 
 def _faults(words: list[str]) -> int:
