@@ -78,11 +78,12 @@ class Part:
 class FaultStack:
     """Use `running_faults` to get one."""
 
-    def __init__(self, home: Path, database_url: str, changed: Mapping[str, str]) -> None:
-        self.home, self.database_url = home, database_url
+    def __init__(self, home: Path, database_url: str, changed: Mapping[str, str], host: str = "127.0.0.1") -> None:
+        """`host`: the address that broker and web listen on."""
+        self.home, self.database_url, self.host = home, database_url, host
         self.broker_port, self.web_port = free_port(), free_port()
-        self.broker_url = f"redis://127.0.0.1:{self.broker_port}/0"
-        self.url = f"http://127.0.0.1:{self.web_port}"
+        self.broker_url = f"redis://{host}:{self.broker_port}/0"
+        self.url = f"http://{host}:{self.web_port}"
         self.environment = {
             **environment_of_a_person(),
             **{f"GRAFTWORK_{name}_SECONDS": seconds for name, seconds in QUICK.items()},
@@ -103,8 +104,8 @@ class FaultStack:
 
     def start_broker(self) -> Part:
         binary = os.environ.get("GRAFTWORK_TEST_REDIS") or str(get_binary_path())
-        words = ["--port", str(self.broker_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        broker = self.start("broker", [binary, *words, "--dir", str(self.home)])
+        words = ["--port", str(self.broker_port), "--bind", self.host, "--protected-mode", "no"]
+        broker = self.start("broker", [binary, *words, "--save", "", "--appendonly", "no", "--dir", str(self.home)])
         until(self.broker_answers, 20, "the broker does not answer")
         return broker
 
@@ -112,13 +113,13 @@ class FaultStack:
         import redis
 
         try:
-            return bool(redis.Redis(port=self.broker_port, socket_timeout=2).ping())
+            return bool(redis.Redis(self.host, self.broker_port, socket_timeout=2).ping())
         except redis.RedisError:
             return False
 
     def start_web(self) -> Part:
         words = ["-m", "uvicorn", "webapp.asgi:application", "--port", str(self.web_port), "--no-access-log"]
-        web = self.start("web", [sys.executable, *words, "--lifespan", "on"])
+        web = self.start("web", [sys.executable, *words, "--host", self.host, "--lifespan", "on"])
         until(self.web_answers, 40, lambda: f"the web does not answer: {web.log[-2000:]}")
         return web
 
@@ -186,13 +187,13 @@ def until(is_so: Callable[[], Any], seconds: float, message: str | Callable[[], 
 
 @contextmanager
 def running_faults(
-    home: Path, database_url: str, *, workers: int = 1, web: bool = False, **changed: str
+    home: Path, database_url: str, *, workers: int = 1, web: bool = False, host: str = "127.0.0.1", **changed: str
 ) -> Iterator[FaultStack]:
     """Broker, `workers` workers w1, w2, … and perhaps the web on a fresh database; gone afterwards, whatever happens.
 
     `changed`: variables of the environment, for instance GRAFTWORK_LEASE_SECONDS.
     """
-    stack = FaultStack(home, database_url, changed)
+    stack = FaultStack(home, database_url, changed, host)
     before = settings.DATA_DIR
     settings.DATA_DIR = home
     try:
