@@ -112,9 +112,11 @@ class Chaos:
         if worker is None:
             return False
         worker.send(signal.SIGTERM)
+        told = worker.process
 
         def again() -> None:
-            if worker.is_alive:
+            # The one that was told, not a successor that another debt has started.
+            if told.poll() is None:
                 self._later(2, again)
             else:
                 _revive(worker)
