@@ -88,7 +88,7 @@ def signed_in(stack: RunningStack, chromium: Browser, tmp_path_factory: pytest.T
 @pytest.fixture
 def watched(stack: RunningStack, chromium: Browser, signed_in: Path) -> Iterator[Watched]:
     context = chromium.new_context(base_url=stack.url, storage_state=signed_in, accept_downloads=True)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(45_000)
     watched = Watched(context, urlsplit(stack.url).netloc)
     yield watched
     context.close()

@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+LONGEST_SETTLING_SECONDS = 120.0
+
 _AWAY = object()
 """What came of an act that the database was away for."""
 
@@ -40,7 +42,9 @@ class Chaos:
 
     def settle(self) -> None:
         """Undo all that is still broken."""
+        deadline = time.monotonic() + LONGEST_SETTLING_SECONDS
         while self._debts:
+            assert time.monotonic() < deadline, f"what is still broken cannot be undone: {self._debts}"
             self._pay()
             time.sleep(0.1)
 
