@@ -48,7 +48,8 @@ class Upkeep:
         return threading.Thread(target=self._again_and_again, args=[work, every], name=name, daemon=True)
 
     def _again_and_again(self, work: Callable[[], object], every: float) -> None:
-        while not self._over.wait(every):
+        # At once for the first time: an outage that begins before any sweep would not be seen as one afterwards.
+        while True:
             try:
                 work()
             except Error as error:
@@ -58,3 +59,5 @@ class Upkeep:
             finally:
                 # No connection is held between two looks: it may be broken the next time.
                 connection.close()
+            if self._over.wait(every):
+                return
