@@ -31,6 +31,7 @@ QUICK = {
 EARNEST = {f"GRAFTWORK_{field.name.upper()}_SECONDS": str(field.default) for field in fields(Timing)}
 """Given to `running_faults`: the timings people have, by which the promises are measured."""
 
+OURSELVES = "127.0.0.1"
 CELERY = "-A worker.app worker -P threads -c 1 -Q train --without-gossip --without-mingle --without-heartbeat -l INFO"
 
 
@@ -78,11 +79,18 @@ class Part:
 class FaultStack:
     """Use `running_faults` to get one."""
 
-    def __init__(self, home: Path, database_url: str, changed: Mapping[str, str], host: str = "127.0.0.1") -> None:
-        """`host`: the address that broker and web listen on."""
-        self.home, self.database_url, self.host = home, database_url, host
+    def __init__(
+        self,
+        home: Path,
+        database_url: str,
+        changed: Mapping[str, str],
+        host: str = OURSELVES,
+        broker_password: str = "",
+    ) -> None:
+        """`host`: the address at which other hosts reach broker and web."""
+        self.home, self.database_url, self.host, self.broker_password = home, database_url, host, broker_password
         self.broker_port, self.web_port = free_port(), free_port()
-        self.broker_url = f"redis://{host}:{self.broker_port}/0"
+        self.broker_url = self._broker_at(OURSELVES)
         self.url = f"http://{host}:{self.web_port}"
         self.environment = {
             **environment_of_a_person(),
@@ -90,6 +98,7 @@ class FaultStack:
             "GRAFTWORK_HOME": str(home),
             "GRAFTWORK_DATABASE_URL": database_url,
             "GRAFTWORK_BROKER_URL": self.broker_url,
+            "GRAFTWORK_WORKER_BROKER_URL": self._broker_at(host),
             "GRAFTWORK_ENGINE_MODULE": "tests.faults.stub_engine",
             "OMP_NUM_THREADS": "1",
             **changed,
@@ -102,9 +111,14 @@ class FaultStack:
         self.parts[name] = part
         return part
 
+    def _broker_at(self, host: str) -> str:
+        login = f":{self.broker_password}@" if self.broker_password else ""
+        return f"redis://{login}{host}:{self.broker_port}/0"
+
     def start_broker(self) -> Part:
         binary = os.environ.get("GRAFTWORK_TEST_REDIS") or str(get_binary_path())
-        words = ["--port", str(self.broker_port), "--bind", self.host, "--protected-mode", "no"]
+        words = ["--port", str(self.broker_port), "--bind", *dict.fromkeys([OURSELVES, self.host])]
+        words += ["--requirepass", self.broker_password] if self.broker_password else []
         broker = self.start("broker", [binary, *words, "--save", "", "--appendonly", "no", "--dir", str(self.home)])
         until(self.broker_answers, 20, "the broker does not answer")
         return broker
@@ -113,7 +127,7 @@ class FaultStack:
         import redis
 
         try:
-            return bool(redis.Redis(self.host, self.broker_port, socket_timeout=2).ping())
+            return bool(redis.Redis.from_url(self.broker_url, socket_timeout=2).ping())
         except redis.RedisError:
             return False
 
@@ -187,13 +201,14 @@ def until(is_so: Callable[[], Any], seconds: float, message: str | Callable[[], 
 
 @contextmanager
 def running_faults(
-    home: Path, database_url: str, *, workers: int = 1, web: bool = False, host: str = "127.0.0.1", **changed: str
-) -> Iterator[FaultStack]:
+    home: Path, database_url: str, *, workers: int = 1, web: bool = False, host: str = OURSELVES,
+    broker_password: str = "", **changed: str,
+) -> Iterator[FaultStack]:  # fmt: skip
     """Broker, `workers` workers w1, w2, … and perhaps the web on a fresh database; gone afterwards, whatever happens.
 
     `changed`: variables of the environment, for instance GRAFTWORK_LEASE_SECONDS.
     """
-    stack = FaultStack(home, database_url, changed, host)
+    stack = FaultStack(home, database_url, changed, host, broker_password)
     before = settings.DATA_DIR
     settings.DATA_DIR = home
     try:
