@@ -23,8 +23,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from webapp.contract.base_models import read_model_folder
 from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS, Facts
+from webapp.contract.model_folder import read_model_folder
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
 from webapp.contract.split import split_rows, split_sha256

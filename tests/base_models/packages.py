@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from transformers import LlamaForCausalLM
 
-from webapp.contract.base_models import StarterModel, read_model_folder
+from webapp.contract.base_models import StarterModel
+from webapp.contract.model_folder import read_model_folder
 
 NAME, VERSION = "tiny-model", "1.0"
 ROPE_THETA = 100_000.0

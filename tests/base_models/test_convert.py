@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from tests.base_models.packages import ROPE_THETA, make_wheel, starter_of, write_gguf
 from tests.tiny import CHAT_TEMPLATE, make_llama
-from webapp.contract.base_models import StarterModel, read_model_folder
+from webapp.contract.base_models import StarterModel
+from webapp.contract.model_folder import read_model_folder
 from worker.base_models.convert import convert
 
 INSIDE = "tiny_model/Tiny.Q8_0.gguf"

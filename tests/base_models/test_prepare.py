@@ -15,8 +15,9 @@ from transformers import AutoModel, AutoTokenizer
 from tests.base_models.conftest import use_index
 from tests.base_models.index import Index
 from tests.stack import PROJECT
-from webapp.contract.base_models import STARTERS, StarterModel, read_model_folder
+from webapp.contract.base_models import STARTERS, StarterModel
 from webapp.contract.events import Event, Failed, PhaseMoved, read_events
+from webapp.contract.model_folder import read_model_folder
 from worker.base_models import __main__ as child
 from worker.base_models.prepare import prepare
 from worker.engine.errors import TrainingError

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from webapp.contract.base_models import STARTERS, read_model_folder
+from webapp.contract.base_models import STARTERS
+from webapp.contract.model_folder import read_model_folder
 from worker.base_models.prepare import prepare
 
 pytestmark = pytest.mark.slow

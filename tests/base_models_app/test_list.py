@@ -12,7 +12,7 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.base_models.services import base_model_register
-from webapp.contract.base_models import read_model_folder
+from webapp.contract.model_folder import read_model_folder
 from webapp.jobs.models import Job
 
 

@@ -40,7 +40,7 @@ def test_a_good_folder_is_offered_with_what_it_holds(admin: Client, tmp_path: Pa
     model = BaseModel.objects.get(id="tiny-model")
     assert (model.folder, model.has_chat_template, model.is_ready) == (str(folder), True, True)
     assert (model.shape.num_params, model.shape.num_layers) == (10, 2)
-    assert model.tasks == ("generate",)
+    assert model.tasks == ("generate", "classify")
 
 
 def test_two_folders_of_one_title_get_two_ids(admin: Client, tmp_path: Path) -> None:

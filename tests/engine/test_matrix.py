@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from tests.engine.runs import Run, digest_of
 from tests.stack import environment_of_a_person
-from webapp.contract.base_models import read_model_folder
 from webapp.contract.costs import costs_of
 from webapp.contract.events import Started, Stepped
 from webapp.contract.job_dir import MANIFEST, Manifest
 from webapp.contract.methods import METHODS
+from webapp.contract.model_folder import read_model_folder
 
 PAIRS = [(method.name, task) for method in METHODS.values() for task in method.tasks]
 

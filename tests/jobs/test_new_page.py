@@ -234,7 +234,7 @@ def test_a_field_sent_twice_is_refused(alice: User, alice_client: Client) -> Non
 @pytest.mark.parametrize(
     ("field", "hint"),
     [("learning_rat", "Did you mean “learning_rate”?"), ("owner", "Unknown field “owner”."), ("state", "Unknown field"),
-     ("num_virtual_tokens", "a setting of Prompt tuning, not of LoRA")],
+     ("num_virtual_tokens", "a setting of Prompt tuning and P-tuning and Prefix tuning, not of LoRA")],
 )  # fmt: skip
 def test_an_unknown_field_is_refused_with_the_nearest_known(
     alice: User, alice_client: Client, field: str, hint: str

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from tests.samples.make import MAKERS
-from webapp.contract.base_models import STARTERS, TASKS_OF_FAMILY
+from webapp.contract.base_models import STARTERS
+from webapp.contract.model_shape import TASKS_OF_FAMILY
 from webapp.samples.catalogue import SAMPLES, sample_path
 
 

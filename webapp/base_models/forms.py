@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django import forms
 
-from webapp.contract.base_models import FolderReport, NotABaseModel, read_model_folder
+from webapp.contract.model_folder import FolderReport, NotABaseModel, read_model_folder
 
 
 class FolderForm(forms.Form):

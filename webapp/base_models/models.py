@@ -5,7 +5,8 @@ from pathlib import Path
 from django.db import models
 
 from webapp import storage
-from webapp.contract.base_models import STARTERS, TASKS_OF_FAMILY, ModelShape, StarterModel
+from webapp.contract.base_models import STARTERS, StarterModel
+from webapp.contract.model_shape import TASKS_OF_FAMILY, ModelShape
 from webapp.contract.tasks import Task
 
 

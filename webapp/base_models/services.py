@@ -8,7 +8,8 @@ from django.db.models import ProtectedError
 from django.utils.text import slugify
 
 from webapp.base_models.models import BaseModel
-from webapp.contract.base_models import STARTERS, FolderReport
+from webapp.contract.base_models import STARTERS
+from webapp.contract.model_folder import FolderReport
 
 
 class InUse(Exception):

@@ -13,6 +13,7 @@ from webapp.base_models.forms import FolderForm
 from webapp.base_models.models import BaseModel
 from webapp.base_models.services import InUse, base_model_register, base_model_remove
 from webapp.contract.base_models import STARTERS
+from webapp.contract.capabilities import impossible
 from webapp.contract.methods import METHODS, Method
 from webapp.contract.tasks import TASK_WORDS
 
@@ -74,6 +75,6 @@ def _card(model: BaseModel) -> ModelCard:
     methods = [
         method
         for method in METHODS.values()
-        if model.shape.family in method.families and set(model.tasks) & set(method.tasks)
+        if any(impossible(method.name, model.shape.family, task) is None for task in model.tasks)
     ]
     return ModelCard(model, [TASK_WORDS[task][0] for task in model.tasks], methods)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from webapp.contract.capabilities import knob_conflicts
 from webapp.contract.methods import METHODS, KnobValue, knobs_of
 from webapp.contract.tasks import Task
 
@@ -17,12 +18,14 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     task: Task
     base_model: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     method: str
     knobs: dict[str, KnobValue]
     seed: int = Field(default=17, ge=0, lt=2**31)
+    start_adapter: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$")
+    """The adapter version to go on from, if any; its files then lie in the job's folder."""
 
     @model_validator(mode="before")
     @classmethod
@@ -38,8 +41,6 @@ class Recipe(BaseModel):
         if self.method not in METHODS:
             raise ValueError(unknown_name("method", self.method, list(METHODS)))
         problems = list(self.knob_problems().values())
-        if self.task not in METHODS[self.method].tasks:
-            problems.append(f"{METHODS[self.method].label} cannot do the task {self.task}.")
         if problems:
             raise ValueError(" ".join(problems))
         return self
@@ -53,7 +54,7 @@ class Recipe(BaseModel):
                 problems[name] = f"{knob.label}: a value is missing."
             elif problem := knob.problem_with(self.knobs[name]):
                 problems[name] = problem
-        return problems
+        return problems or knob_conflicts(self.method, self.knobs)
 
     def number(self, knob: str) -> float:
         """A numeric knob's value."""

@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-Task = Literal["generate", "classify"]
+Task = Literal["generate", "classify", "transform"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
 
@@ -11,6 +11,10 @@ TASK_WORDS: dict[Task, tuple[str, str]] = {
     "classify": (
         "Choose a label",
         "The model reads the input and picks one of the outputs seen in training.",
+    ),
+    "transform": (
+        "Turn one text into another",
+        "An encoder reads the whole input, then a decoder writes the output: translate, correct, shorten.",
     ),
 }
 """Task -> (short label, sentence)."""

@@ -4,6 +4,7 @@ Each function gives the reason in a sentence, or None where the choice is fine.
 """
 
 from webapp.base_models.models import BaseModel
+from webapp.contract.capabilities import impossible
 from webapp.contract.methods import Method
 from webapp.contract.tasks import TASK_WORDS, Task
 from webapp.datasets.models import DatasetVersion
@@ -12,6 +13,8 @@ from webapp.datasets.models import DatasetVersion
 def task_problem(task: Task, version: DatasetVersion) -> str | None:
     if task == "classify" and version.is_chat:
         return "Chat rows have no labels. Choose the task “Write an answer”."
+    if task == "transform" and version.is_chat:
+        return "Chat rows have several turns. Choose the task “Write an answer”."
     if task == "classify" and len(version.labels) < 2:
         return "The output column does not hold labels: two to a hundred different short texts are needed."
     return None
@@ -25,8 +28,4 @@ def base_model_problem(base_model: BaseModel, task: Task) -> str | None:
 
 
 def method_problem(method: Method, base_model: BaseModel, task: Task) -> str | None:
-    if base_model.shape.family not in method.families:
-        return f"{method.label} does not work with {base_model.title}. Choose another method."
-    if task not in method.tasks:
-        return f"{method.label} cannot do the task “{TASK_WORDS[task][0]}”. Choose another method."
-    return None
+    return impossible(method.name, base_model.shape.family, task)

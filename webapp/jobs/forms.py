@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
-from webapp.contract.methods import METHODS, KnobValue, Method, knobs_of
+from webapp.contract.methods import METHODS, Knob, KnobValue, Method, knobs_of
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe, unknown_name
 from webapp.contract.split import SplitSizes, TooFewRows, split_sizes
@@ -19,6 +19,7 @@ from webapp.datasets.models import Dataset, DatasetVersion
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.idempotency import KEY_FIELD
 from webapp.jobs.job_name import name_read, name_suggested
+from webapp.jobs.knob_rules import conflicts
 from webapp.jobs.knob_text import is_auto, knob_value
 from webapp.jobs.models import Job
 from webapp.jobs.wish_fields import WISHES, wishes_read
@@ -27,7 +28,6 @@ CHOICES = ("name", "dataset", "task", "base_model", "method")
 SUGGESTED_NAME = "suggested_name"
 """Sent along by the page: a name that still is what was suggested follows the choice of another dataset."""
 PARENT = "parent"
-FEWEST_TOKENS = 16
 _OF_THE_PAGE = (SUGGESTED_NAME, PARENT, KEY_FIELD)
 
 
@@ -123,8 +123,9 @@ class JobForm:
 
     @property
     def suggested_base_model(self) -> BaseModel | None:
-        """The first that can do the task; starters stand first."""
-        return next((model for model in self.base_models if self.task and self.task in model.tasks), None)
+        """The first that is made for the task, else the first that can do it; starters stand first."""
+        able = [model for model in self.base_models if self.task in model.tasks]
+        return next((model for model in able if model.tasks[0] == self.task), able[0] if able else None)
 
     def _method(self) -> Method | None:
         word = self._word("method", "method")
@@ -168,7 +169,7 @@ class JobForm:
     def _turned(self) -> dict[str, KnobValue]:
         """Knobs that a person has set, each checked."""
         turned: dict[str, KnobValue] = {}
-        for knob in knobs_of(self.method.name) if self.method else ():
+        for knob in self._own_knobs:
             sent = self.sent.get(knob.name)
             if is_auto(sent):
                 continue
@@ -177,23 +178,15 @@ class JobForm:
                 self.add_error(knob.name, problem)
             elif isinstance(value, int | float | str):
                 turned[knob.name] = value
-        self._check_longest(turned)
+        each_is_fine = not self.errors.keys() & {knob.name for knob in self._own_knobs}
+        if self.method and self.base_model and self.auto and each_is_fine:
+            for name, problem in conflicts(self.method.name, self.base_model, self.auto, turned).items():
+                self.add_error(name, problem)
         return turned
 
-    def _check_longest(self, turned: dict[str, KnobValue]) -> None:
-        """Text and virtual tokens together must fit into what the base model can read; Auto makes room by itself."""
-        if not self.base_model or not turned.keys() & {"max_length", "num_virtual_tokens"}:
-            return
-        num_virtual = int({**self.auto, **turned}.get("num_virtual_tokens", 0))
-        most = self.base_model.shape.max_length - num_virtual
-        reads = f"{self.base_model.title} reads at most {self.base_model.shape.max_length} tokens"
-        if most < FEWEST_TOKENS:
-            self.add_error("num_virtual_tokens", f"Virtual tokens: {reads}; this leaves too few for the text.")
-        elif "max_length" not in turned:
-            self.auto["max_length"] = min(int(self.auto["max_length"]), most)
-        elif int(turned["max_length"]) > most:
-            besides = f", {num_virtual} of them virtual" if num_virtual else ""
-            self.add_error("max_length", f"Longest row: {reads}{besides}. Give {most} or less.")
+    @property
+    def _own_knobs(self) -> Sequence[Knob]:
+        return knobs_of(self.method.name) if self.method else ()
 
     @property
     def suggested_name(self) -> str:
@@ -225,15 +218,17 @@ class JobForm:
         """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""
         if self.is_draft:
             return
-        own = [knob.name for knob in knobs_of(self.method.name)] if self.method else []
-        others = {knob.name: method for method in METHODS.values() for knob in method.knobs}
+        own = [knob.name for knob in self._own_knobs]
+        others: dict[str, list[str]] = {}
+        for method in METHODS.values():
+            for knob in method.knobs:
+                others.setdefault(knob.name, []).append(method.label)
         for field, sent in self.sent.items():
             if field in (*CHOICES, *WISHES, *_OF_THE_PAGE) or field in own or (field in others and is_auto(sent)):
                 continue
             if field in others and self.method:
-                self.add_error(
-                    field, f"“{field}” is a setting of {others[field].label}, not of {self.method.label}. Leave it out."
-                )
+                owners = " and ".join(others[field])
+                self.add_error(field, f"“{field}” is a setting of {owners}, not of {self.method.label}. Leave it out.")
             else:
                 self.add_error(field, unknown_name("field", field, [*CHOICES, *WISHES, *own]))
 

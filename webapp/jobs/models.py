@@ -13,7 +13,6 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Verdict
-from webapp.contract.version import RECIPE_VERSION
 from webapp.datasets.models import DatasetVersion
 from webapp.workers.models import Worker
 
@@ -115,7 +114,7 @@ class Job(models.Model):
     needs_memory_bytes = models.BigIntegerField(default=0)
     time_limit_seconds = models.PositiveIntegerField(default=0)
     """Of one attempt; 0: none."""
-    recipe_version = models.PositiveSmallIntegerField(default=RECIPE_VERSION)
+    recipe_version = models.PositiveSmallIntegerField(default=1)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
     """The ended job this one was made from."""
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)

@@ -8,7 +8,6 @@ from django.db import models
 from django.db.models import Q
 
 from webapp.contract.devices import Device, Load
-from webapp.contract.version import RECIPE_VERSION
 
 LOST_AFTER = timedelta(seconds=60)
 """A worker that has not written for this long is taken for dead."""
@@ -59,7 +58,7 @@ class Worker(models.Model):
     host = models.CharField(max_length=255, blank=True)
     pid = models.PositiveIntegerField(null=True)
     version = models.CharField(max_length=50, blank=True)
-    recipe_version = models.PositiveSmallIntegerField(default=RECIPE_VERSION)
+    recipe_version = models.PositiveSmallIntegerField(default=1)
     """The newest recipe it can train."""
     devices_json = models.JSONField(default=list)
     loads_json = models.JSONField(default=list)

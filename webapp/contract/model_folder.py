@@ -1,0 +1,209 @@
+"""What a model folder says of itself, read without torch: its config.json, and the headers of its weights."""
+
+import json
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from webapp.contract.model_shape import FAMILY_OF_TYPE, Family, ModelShape
+
+_BYTES_OF_DTYPE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_LARGEST_HEADER_BYTES = 100_000_000
+_BLOCK = re.compile(r"(?:^|\.)(?:(encoder|decoder)\.)?(?:layers?|h|block)\.(\d+)\.")
+"""Stack and number of the block that a weight belongs to; only an encoder-decoder has a stack named decoder."""
+_UNBOUNDED_LENGTH = 512
+"""A T5 counts positions relative to each other and so names no longest text; it was trained on this many tokens."""
+
+
+class NotABaseModel(ValueError):
+    """The folder is not a model we can fine-tune; the message says what is missing and what to do."""
+
+
+class FolderReport(BaseModel):
+    """What a model folder holds, for the person who registers it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shape: ModelShape
+    model_type: str
+    has_chat_template: bool
+    files: tuple[str, ...]
+
+
+def read_model_folder(folder: Path) -> FolderReport:
+    """Check a local folder without loading it: config.json, safetensors headers, tokenizer.
+
+    Raises NotABaseModel, naming the first thing that is wrong.
+    """
+    if not folder.is_dir():
+        raise NotABaseModel(f"{folder} is not a folder this machine can read.")
+    config = _read_config(folder / "config.json")
+    model_type = str(config.get("model_type", "unknown"))
+    family = FAMILY_OF_TYPE.get(model_type)
+    if family is None:
+        known = ", ".join(sorted(FAMILY_OF_TYPE))
+        raise NotABaseModel(f"config.json says model_type “{model_type}”; this version can fine-tune: {known}.")
+    if "auto_map" in config or "trust_remote_code" in config:
+        raise NotABaseModel("config.json asks to run code that comes with the model (auto_map). We never do that.")
+    if "quantization_config" in config:
+        raise NotABaseModel("The weights are quantised (quantization_config). Use the model's plain safetensors.")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise NotABaseModel("No *.safetensors file. Weights in .bin or .pt files can run code and are not read.")
+    if not (folder / "tokenizer.json").exists():
+        raise NotABaseModel("tokenizer.json is missing. Save the model's fast tokenizer into the folder.")
+    shape = shape_from_config(config, family)
+    return FolderReport(
+        shape=shape.model_copy(update=_counts(weights)),
+        model_type=model_type,
+        has_chat_template=_has_chat_template(folder),
+        files=tuple(sorted(path.name for path in folder.iterdir() if path.is_file())),
+    )
+
+
+def shape_from_config(config: dict[str, Any], family: Family) -> ModelShape:
+    """The shape from a transformers config.json, with no weights counted yet. Raises NotABaseModel where a number is
+    missing or not a number."""
+    try:
+        return _SHAPES[family](config)
+    except KeyError as error:
+        raise NotABaseModel(f"config.json lacks a usable number: {error.args[0]} is missing.") from error
+    except ValueError as error:
+        raise NotABaseModel(f"config.json lacks a usable number: {error}.") from error
+
+
+def _usual_shape(config: dict[str, Any], family: Family) -> ModelShape:
+    heads = _whole(config, "num_attention_heads")
+    return ModelShape(
+        family=family,
+        num_layers=_whole(config, "num_hidden_layers"),
+        hidden_size=_whole(config, "hidden_size"),
+        intermediate_size=_whole(config, "intermediate_size"),
+        num_heads=heads,
+        num_kv_heads=_whole(config, "num_key_value_heads") if config.get("num_key_value_heads") else heads,
+        head_size=_whole(config, "head_dim") if config.get("head_dim") else 0,
+        has_deep_head=config["model_type"] == "roberta",
+        vocab_size=_whole(config, "vocab_size"),
+        max_length=_whole(config, "max_position_embeddings") - _unused_positions(config),
+        num_params=0,
+        size_bytes=0,
+    )
+
+
+def _unused_positions(config: dict[str, Any]) -> int:
+    """RoBERTa counts positions from behind its padding token, so the first ones are never used."""
+    return _whole(config, "pad_token_id") + 1 if config["model_type"] == "roberta" else 0
+
+
+def _gpt2_shape(config: dict[str, Any]) -> ModelShape:
+    hidden, heads = _whole(config, "n_embd"), _whole(config, "n_head")
+    return ModelShape(
+        family="gpt2",
+        num_layers=_whole(config, "n_layer"),
+        hidden_size=hidden,
+        intermediate_size=_whole(config, "n_inner") if config.get("n_inner") else 4 * hidden,
+        num_heads=heads,
+        num_kv_heads=heads,
+        vocab_size=_whole(config, "vocab_size"),
+        max_length=_whole(config, "n_positions"),
+        num_params=0,
+        size_bytes=0,
+    )
+
+
+def _t5_shape(config: dict[str, Any]) -> ModelShape:
+    heads = _whole(config, "num_heads")
+    layers = _whole(config, "num_layers")
+    return ModelShape(
+        family="t5",
+        num_layers=layers,
+        num_decoder_layers=_whole(config, "num_decoder_layers") if config.get("num_decoder_layers") else layers,
+        hidden_size=_whole(config, "d_model"),
+        intermediate_size=_whole(config, "d_ff"),
+        num_heads=heads,
+        num_kv_heads=heads,
+        head_size=_whole(config, "d_kv"),
+        is_gated=str(config.get("feed_forward_proj", "relu")).startswith("gated"),
+        vocab_size=_whole(config, "vocab_size"),
+        max_length=_UNBOUNDED_LENGTH,
+        num_params=0,
+        size_bytes=0,
+    )
+
+
+_SHAPES: dict[Family, Callable[[dict[str, Any]], ModelShape]] = {
+    "llama": partial(_usual_shape, family="llama"),
+    "bert": partial(_usual_shape, family="bert"),
+    "gpt2": _gpt2_shape,
+    "t5": _t5_shape,
+}
+
+
+def _whole(config: dict[str, Any], name: str) -> int:
+    """A count, so one or more. Raises KeyError, ValueError."""
+    number = config[name]
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} is {str(number)[:60]}")
+    return number
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotABaseModel("config.json is missing. Choose the folder that `save_pretrained` wrote.") from None
+    except (ValueError, OSError) as error:
+        raise NotABaseModel(f"config.json cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise NotABaseModel("config.json does not hold an object.")
+    return config
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").exists():
+        return True
+    path = folder / "tokenizer_config.json"
+    try:
+        return path.exists() and "chat_template" in json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise NotABaseModel(f"tokenizer_config.json cannot be read: {error}.") from error
+
+
+def _counts(weights: list[Path]) -> dict[str, int]:
+    """The shape's counts: weights in all, and those of a block. The last one stands for all, since in a T5 the first
+    has a table more."""
+    num_params = 0
+    blocks: dict[str, Counter[int]] = {"block_params": Counter(), "decoder_block_params": Counter()}
+    for path in weights:
+        for name, params in _tensors(path):
+            num_params += params
+            if block := _BLOCK.search(name):
+                blocks["decoder_block_params" if block[1] == "decoder" else "block_params"][int(block[2])] += params
+    last = {name: counted[max(counted)] if counted else 0 for name, counted in blocks.items()}
+    return {"num_params": num_params, "size_bytes": sum(path.stat().st_size for path in weights), **last}
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and number of weights of each tensor, from the header alone: 8 bytes length, then JSON (the safetensors
+    format)."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _LARGEST_HEADER_BYTES:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        spans = [tensor["data_offsets"] for tensor in header.values()]
+        if max((end for _begin, end in spans), default=0) + 8 + length != path.stat().st_size:
+            raise ValueError("it is cut short or has bytes no tensor owns")
+        for (name, tensor), (begin, end) in zip(header.items(), spans, strict=True):
+            if tensor["dtype"] in _BYTES_OF_DTYPE:
+                yield name, (end - begin) // _BYTES_OF_DTYPE[tensor["dtype"]]
+    except (ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+        raise NotABaseModel(f"{path.name} is not a whole safetensors file: {error}.") from error
