@@ -9,7 +9,7 @@ from webapp.contract.base_models import STARTERS
 from webapp.contract.devices import Device
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
-from webapp.contract.version import graftwork_version
+from webapp.contract.version import RECIPE_VERSION, graftwork_version
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.rows_file import rows_writer
 from webapp.jobs.accept import job_create
@@ -63,6 +63,7 @@ def make_worker(name: str = "one", **fields: Any) -> Worker:
     device = Device(kind="cpu", name="A processor", memory_bytes=16_000_000_000, cores=8)
     now = database_now()
     seen = {"host": "here", "version": graftwork_version(), "devices_json": [device.model_dump()], "num_cores": 8}
+    seen["recipe_version"] = RECIPE_VERSION
     fields = {**seen, "started_at": now, "heartbeat_at": now, **fields}
     return Worker.objects.update_or_create(name=name, defaults=fields)[0]
 

@@ -18,9 +18,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import (
     BertConfig,
     BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 
 from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS, Facts
@@ -79,6 +85,46 @@ def make_bert(folder: Path) -> Path:
         num_attention_heads=4, max_position_embeddings=128, pad_token_id=0,
     )  # fmt: skip
     return _save(BertModel(config), tokenizer, folder)
+
+
+def make_gpt2(folder: Path) -> Path:
+    """A two-layer GPT-2 with a character tokenizer and a chat template; returns the folder."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=256, initializer_range=0.2,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, eos_token_id=1, pad_token_id=0, bos_token_id=None,
+    )  # fmt: skip
+    return _save(GPT2LMHeadModel(config), tokenizer, folder)
+
+
+def make_t5(folder: Path, **changes: Any) -> Path:
+    """A T5 of two blocks each way, with a character tokenizer that ends each text; returns the folder."""
+    tokenizer = make_tokenizer(chat_template=None)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, dropout_rate=0.0,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0, eos_token_id=1,
+        pad_token_id=0, **changes,
+    )  # fmt: skip
+    return _save(T5ForConditionalGeneration(config), tokenizer, folder)
+
+
+def make_roberta(folder: Path) -> Path:
+    """A two-layer RoBERTa without a head, with a character tokenizer; returns the folder."""
+    tokenizer = make_tokenizer(chat_template=None)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 5), ("[SEP]", 6)]
+    )
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=130, pad_token_id=0,
+    )  # fmt: skip
+    return _save(RobertaModel(config), tokenizer, folder)
 
 
 def tiny_recipe(base: Path, *, task: str = "generate", method: str = "lora", seed: int = 17, **knobs: Any) -> Recipe:

@@ -8,17 +8,17 @@ import torch
 from tests.tiny import make_bert, tiny_recipe
 from worker.engine.encode import Encoded, encode_text
 from worker.engine.forward import Model, class_logits
-from worker.engine.methods import BUILDERS
+from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, load_base, load_tokenizer
 
-FP32 = Place(torch.device("cpu"), torch.float32)
+FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)
 
 
 def disturbed(method: str, base: Path) -> Model:
     """The adapter's weights at random, so that it does something."""
     torch.manual_seed(3)
     recipe = tiny_recipe(base, task="classify", method=method)
-    model = BUILDERS[method](load_base(base, "classify", FP32, ["a", "b", "c"]), recipe, str(base))
+    model = ENGINE_METHODS[method].build(load_base(base, "classify", FP32, ["a", "b", "c"]), recipe, base)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:
@@ -54,7 +54,7 @@ def test_merged_lora_computes_the_same(tmp_path: Path) -> None:
 def test_virtual_tokens_start_where_the_recipe_says(init: str, tmp_path: Path) -> None:
     base = make_bert(tmp_path / "base")
     recipe = tiny_recipe(base, task="classify", method="prompt_tuning", num_virtual_tokens=8, init=init)
-    model = BUILDERS["prompt_tuning"](load_base(base, "classify", FP32, ["a", "b"]), recipe, str(base))
+    model = ENGINE_METHODS["prompt_tuning"].build(load_base(base, "classify", FP32, ["a", "b"]), recipe, base)
     words = model.get_base_model().get_input_embeddings().weight
     prompt = model.get_prompt(batch_size=1)[0]
     are_words = [(words == token).all(dim=1).any().item() for token in prompt]

@@ -20,13 +20,13 @@ from worker.engine.fit import Fit, step_loss
 from worker.engine.forward import Model
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
-from worker.engine.methods import BUILDERS
+from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, load_base, load_tokenizer
 from worker.engine.shelf import Shelf
 from worker.engine.stop import never
 from worker.engine.training import Standing, Training
 
-FP32 = Place(torch.device("cpu"), torch.float32)
+FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)
 
 
 class Rows(list[Encoded]):
@@ -42,7 +42,7 @@ def base(tmp_path: Path) -> Path:
 
 def model_of(base: Path, recipe: Recipe) -> Model:
     torch.manual_seed(recipe.seed)
-    return BUILDERS[recipe.method](load_base(base, "generate", FP32, []), recipe, str(base))
+    return ENGINE_METHODS[recipe.method].build(load_base(base, "generate", FP32, []), recipe, base)
 
 
 def rows_of(base: Path) -> Rows:

@@ -10,20 +10,20 @@ from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.methods import METHODS
 from webapp.contract.rows import Message
 from worker.engine.encode import Encoded, encode_chat
-from worker.engine.forward import Model, row_losses
+from worker.engine.forward import Model, row_losses, unwrapped
 from worker.engine.generate import answers
-from worker.engine.methods import BUILDERS
+from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import load_tokenizer
 
 TEXTS = ["a", "some words", "a longer line of words, to be padded against"]
 
 
-@pytest.fixture(params=["lora", "prompt_tuning"])
+@pytest.fixture(params=["lora", "prompt_tuning", "p_tuning", "prefix_tuning", "ia3", "freezing"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
     """Adapter weights at random, so that the adapter does something."""
     base = make_llama(tmp_path / "base")
     recipe = tiny_recipe(base, method=request.param)
-    model = BUILDERS[request.param](AutoModelForCausalLM.from_pretrained(base), recipe, str(base))
+    model = ENGINE_METHODS[request.param].build(AutoModelForCausalLM.from_pretrained(base), recipe, base)
     torch.manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
@@ -33,7 +33,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
 
 
 def encoded(model: Model) -> list[Encoded]:
-    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path), "generate")
+    tokenizer = load_tokenizer(Path(unwrapped(model).name_or_path), "generate")
     return [
         encode_chat(tokenizer, [Message(role="user", content=text), Message(role="assistant", content="yes")], 200)
         for text in TEXTS
@@ -41,7 +41,7 @@ def encoded(model: Model) -> list[Encoded]:
 
 
 def test_the_engine_has_a_builder_for_every_method() -> None:
-    assert set(BUILDERS) == set(METHODS)
+    assert set(ENGINE_METHODS) == set(METHODS)
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ def test_the_loss_is_the_one_peft_computes(model: Model) -> None:
 
 def test_answers_in_a_batch_are_those_given_alone(model: Model) -> None:
     rows = encoded(model)
-    tokenizer = load_tokenizer(Path(model.get_base_model().name_or_path), "generate")
+    tokenizer = load_tokenizer(Path(unwrapped(model).name_or_path), "generate")
 
     def said(prompts: list[list[int]]) -> list[str]:
         return answers(model, tokenizer, prompts, max_new_tokens=12, progress=lambda _done: None)
@@ -77,7 +77,7 @@ def test_answers_in_a_batch_are_those_given_alone(model: Model) -> None:
 @torch.no_grad()
 def test_merged_lora_computes_the_same(tmp_path: Path) -> None:
     base = make_llama(tmp_path / "base")
-    model = BUILDERS["lora"](AutoModelForCausalLM.from_pretrained(base), tiny_recipe(base), str(base))
+    model = ENGINE_METHODS["lora"].build(AutoModelForCausalLM.from_pretrained(base), tiny_recipe(base), base)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             weight.normal_(std=0.1)

@@ -13,9 +13,12 @@ from tests.engine.here import Asker, Attempt, lay_job, with_options
 from webapp.contract.checkpoint import newest_whole
 from webapp.contract.events import Event, Stepped, append_event, read_events
 from webapp.contract.job_dir import ADAPTER
-from worker.engine import commit, save
+from worker.engine import commit
 from worker.engine.child import exit_code_of
 from worker.engine.errors import TrainingError
+from worker.engine.forward import Model
+from worker.engine.methods import ENGINE_METHODS
+from worker.engine.methods.peft_adapters import WEIGHTS
 
 
 def cut_from(kind: str, nth: int = 1, *, phase: str = "") -> Callable[[Event], None]:
@@ -91,13 +94,13 @@ def test_a_job_whose_last_words_find_no_room_still_ends_as_failed(capsys: pytest
 
 def test_weights_that_are_no_numbers_become_no_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if they had been spoilt on the way to the disk."""
-    write = save.save_weights
+    lora = ENGINE_METHODS["lora"]
 
-    def spoil(folder: Path, *arguments: object, **rest: object) -> None:
-        write(folder, *arguments, **rest)  # type: ignore[arg-type]
-        save_file({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}, folder / save.WEIGHTS)
+    def spoil(model: Model, folder: Path, reference: str) -> None:
+        lora.save(model, folder, reference)
+        save_file({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}, folder / WEIGHTS)
 
-    monkeypatch.setattr("worker.engine.train.save_weights", spoil)
+    monkeypatch.setitem(ENGINE_METHODS, "lora", lora._replace(save=spoil))
     job_dir = lay_job(tmp_path, epochs=1)
     attempt = Attempt(job_dir)
     failed = attempt.events[-1]

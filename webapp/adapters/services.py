@@ -20,8 +20,6 @@ from webapp.jobs.endings import job_succeed
 from webapp.jobs.models import Job
 from webapp.jobs.persist import DATABASE_AWAY
 
-WEIGHTS = "adapter_model.safetensors"
-
 Tell = Callable[[Callable[[], bool]], bool]
 """Calls what it is given until the database took it; returns the answer."""
 
@@ -97,11 +95,11 @@ def _fill(version: AdapterVersion, made: Path) -> None:
     """Copy and pack the files, bring them to the disk, and note what they are."""
     shutil.copytree(made, version.files_dir)
     # What was copied is what is promised: a bit that flips on the way is found now, not by a person.
-    verify(version.files_dir)
+    manifest = verify(version.files_dir)
     title = slugify(version.job.name) or "adapter"
     _pack(version.files_dir, version.zip_path, folder=f"{title}-v{version.number}")
     storage.folder_settle(storage.adapter_dir(version.id))
-    version.size_bytes = (version.files_dir / WEIGHTS).stat().st_size
+    version.size_bytes = manifest.weight_bytes
     version.zip_bytes = version.zip_path.stat().st_size
     version.zip_sha256 = sha256_of(version.zip_path)
 

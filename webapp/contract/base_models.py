@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from webapp.contract.model_shape import ModelShape
+from webapp.contract.model_shape import BlockCounts, ModelShape
 
 
 class StarterModel(BaseModel):
@@ -46,7 +46,7 @@ STARTERS: dict[str, StarterModel] = {
             shape=ModelShape(
                 family="llama", num_layers=30, hidden_size=576, intermediate_size=1536, num_heads=9, num_kv_heads=3,
                 vocab_size=49152, max_length=8192, num_params=134_515_008, size_bytes=269_060_552,
-                block_params=3_540_096,
+                block=BlockCounts(params=3_540_096, norms=1_152),
             ),
         ),
         StarterModel(
@@ -64,7 +64,7 @@ STARTERS: dict[str, StarterModel] = {
             shape=ModelShape(
                 family="bert", num_layers=6, hidden_size=384, intermediate_size=1536, num_heads=12, num_kv_heads=12,
                 vocab_size=30522, max_length=512, num_params=22_713_216, size_bytes=90_868_376,
-                block_params=1_774_464,
+                block=BlockCounts(params=1_774_464, norms=1_536, biases=4_224),
             ),
         ),
     )

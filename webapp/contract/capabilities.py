@@ -146,6 +146,10 @@ def shape_conflicts(method: str, knobs: Mapping[str, KnobValue], shape: ModelSha
     if method == "freezing" and int(knobs["num_blocks"]) > shape.num_layers:
         most = shape.num_layers
         return {"num_blocks": f"Trained blocks: the base model has {most} blocks. Give {most} or less."}
+    if method == "freezing" and knobs["also"] == "biases" and not shape.block.biases:
+        return {"also": "Also train: this base model has no biases. Choose the norms, or nothing more."}
+    if method == "prefix_tuning" and knobs["init"] == "text" and shape.architecture != "decoder":
+        return {"init": "Start from: only a decoder remembers a text in a way that can be started from. Choose “Zero”."}
     if method == "bottleneck" and int(knobs["reduction_factor"]) > shape.hidden_size:
         return {"reduction_factor": f"Reduction: the base model is {shape.hidden_size} wide. Give that or less."}
     return {}

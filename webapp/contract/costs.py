@@ -31,13 +31,13 @@ def costs_of(method: str, knobs: Mapping[str, KnobValue], shape: ModelShape, *, 
     head = shape.head_params(num_labels) if task == "classify" else 0
     trainable = trained_params(method, knobs, shape) + head
     kept = kept_params(method, knobs, shape) + head
-    # What is trained in the base itself is kept as exactly as the base is.
-    changed = kept - head if method in ("freezing", "full") else 0
-    added = 0 if method in ("freezing", "full") else trainable - head
+    trains_base = method in ("freezing", "full")
+    # What is trained in the base itself is kept as exactly as the base is, and its new head with it.
+    kept_bytes = round(shape.size_bytes / shape.num_params) if trains_base else BYTES_PER_ADAPTER_WEIGHT
     return Costs(
         trainable_params=trainable,
-        total_params=shape.num_params + head + added,
-        adapter_bytes=(kept - changed) * BYTES_PER_ADAPTER_WEIGHT + changed * shape.size_bytes // shape.num_params,
+        total_params=shape.num_params + (head if trains_base else trainable),
+        adapter_bytes=kept * kept_bytes,
         full_checkpoint_bytes=shape.size_bytes,
     )
 
@@ -106,7 +106,14 @@ def _ia3(_knobs: Mapping[str, KnobValue], shape: ModelShape) -> int:
 
 
 def _freezing(knobs: Mapping[str, KnobValue], shape: ModelShape) -> int:
-    return int(knobs["num_blocks"]) * (shape.block_params + shape.decoder_block_params)
+    """The last blocks whole, of an encoder-decoder in both stacks; of the earlier ones a part."""
+    trained = int(knobs["num_blocks"])
+    stacks = [(shape.num_layers, shape.block), (shape.num_decoder_layers, shape.decoder_block)]
+    total = 0
+    for num_blocks, block in stacks:
+        part = {"nothing": 0, "norms": block.norms, "biases": block.biases}[str(knobs["also"])]
+        total += trained * block.params + max(0, num_blocks - trained) * part
+    return total
 
 
 def _full(_knobs: Mapping[str, KnobValue], shape: ModelShape) -> int:

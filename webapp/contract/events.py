@@ -119,11 +119,12 @@ class Stopped(_Event):
 
 
 class FinishedEarly(_Event):
-    """The engine was asked to stop training and keep what there is; measuring and saving follow."""
+    """Training ended before its last step, and what there is is kept; measuring and saving follow."""
 
     kind: Literal["finished_early"] = "finished_early"
     step: int
     total_steps: int
+    why: Literal["asked", "no_longer_improving"] = "asked"
 
 
 class Failed(_Event):

@@ -1,6 +1,7 @@
 """What lies where in a job's folder. The engine is a filter: these files in, those files out.
 
-in    recipe.json  facts.json  options.json  rows.parquet  base_model/ (a link)  checkpoints/ (of an earlier attempt)
+in    recipe.json  facts.json  options.json  rows.parquet  base_model/ (a link)  start_adapter/ (a link, if any)
+      checkpoints/ (of an earlier attempt)
 out   events.jsonl  engine.log  checkpoints/  adapter/  verdict.json
 """
 
@@ -11,11 +12,15 @@ FACTS = "facts.json"
 OPTIONS = "options.json"
 ROWS = "rows.parquet"
 BASE_MODEL = "base_model"
+START_ADAPTER = "start_adapter"
+"""The files of the adapter that training goes on from, where the recipe names one."""
 EVENTS = "events.jsonl"
 LOG = "engine.log"
 ADAPTER = "adapter"
 MANIFEST = "manifest.json"
 """Inside `adapter/`, written last; lists every other file there with size and sha256."""
+PROMPT_NETWORK = "prompt_network.safetensors"
+"""Inside `adapter/` of some methods: what made the virtual tokens. Needed to train on, not to use them."""
 VERDICT = "verdict.json"
 CHECKPOINTS = "checkpoints"
 """One folder a checkpoint; the engine goes on from the newest whole one it finds here at its start."""
@@ -73,3 +78,9 @@ class Manifest(BaseModel):
     """Of the base model's safetensors file (of all, in order of name, where there are several)."""
     labels: tuple[str, ...] = ()
     files: tuple[FileEntry, ...]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the weights that are needed to use what was trained."""
+        weights = [one for one in self.files if one.name.endswith(".safetensors") and one.name != PROMPT_NETWORK]
+        return sum(one.size_bytes for one in weights)

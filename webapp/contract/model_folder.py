@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from webapp.contract.model_shape import FAMILY_OF_TYPE, Family, ModelShape
+from webapp.contract.model_shape import FAMILY_OF_TYPE, BlockCounts, Family, ModelShape
 
 _BYTES_OF_DTYPE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _LARGEST_HEADER_BYTES = 100_000_000
 _BLOCK = re.compile(r"(?:^|\.)(?:(encoder|decoder)\.)?(?:layers?|h|block)\.(\d+)\.")
 """Stack and number of the block that a weight belongs to; only an encoder-decoder has a stack named decoder."""
+_NORM = re.compile(r"norm|\.ln_\d", re.IGNORECASE)
 _UNBOUNDED_LENGTH = 512
 """A T5 counts positions relative to each other and so names no longest text; it was trained on this many tokens."""
 
@@ -175,17 +176,21 @@ def _has_chat_template(folder: Path) -> bool:
         raise NotABaseModel(f"tokenizer_config.json cannot be read: {error}.") from error
 
 
-def _counts(weights: list[Path]) -> dict[str, int]:
+def _counts(weights: list[Path]) -> dict[str, Any]:
     """The shape's counts: weights in all, and those of a block. The last one stands for all, since in a T5 the first
     has a table more."""
     num_params = 0
-    blocks: dict[str, Counter[int]] = {"block_params": Counter(), "decoder_block_params": Counter()}
+    stacks: dict[str, dict[int, Counter[str]]] = {"block": {}, "decoder_block": {}}
     for path in weights:
         for name, params in _tensors(path):
             num_params += params
-            if block := _BLOCK.search(name):
-                blocks["decoder_block_params" if block[1] == "decoder" else "block_params"][int(block[2])] += params
-    last = {name: counted[max(counted)] if counted else 0 for name, counted in blocks.items()}
+            if found := _BLOCK.search(name):
+                blocks = stacks["decoder_block" if found[1] == "decoder" else "block"]
+                counts = blocks.setdefault(int(found[2]), Counter())
+                counts["params"] += params
+                counts["norms"] += params if _NORM.search(name) else 0
+                counts["biases"] += params if name.endswith(".bias") else 0
+    last = {stack: BlockCounts(**blocks[max(blocks)]) for stack, blocks in stacks.items() if blocks}
     return {"num_params": num_params, "size_bytes": sum(path.stat().st_size for path in weights), **last}
 
 

@@ -55,6 +55,16 @@ class LinearLayers(BaseModel):
     is_attention: bool
 
 
+class BlockCounts(BaseModel):
+    """Weights of one block: all, those in norms, and those that are biases (of norms too)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    params: int = 0
+    norms: int = 0
+    biases: int = 0
+
+
 class ModelShape(BaseModel):
     """The numbers of an architecture."""
 
@@ -80,9 +90,9 @@ class ModelShape(BaseModel):
     num_params: int
     size_bytes: int
     """Bytes of the weights as they lie on the disk: what every full fine-tuning would write again."""
-    block_params: int = 0
-    """Weights of one block (of one encoder block in an encoder-decoder)."""
-    decoder_block_params: int = 0
+    block: BlockCounts = BlockCounts()
+    """Of an encoder-decoder: a block of the encoder."""
+    decoder_block: BlockCounts = BlockCounts()
 
     @property
     def architecture(self) -> Architecture:

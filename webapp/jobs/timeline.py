@@ -63,7 +63,8 @@ def _keeping(kind: str, data: dict[str, Any]) -> str:
         case "checkpoint_refused":
             return f"The checkpoint of step {data['step']} is damaged and was passed over: {data['reason']}"
         case "finished_early":
-            return f"Training ended after step {data['step']} of {data['total_steps']}, as asked."
+            why = "as asked" if data.get("why", "asked") == "asked" else "as the watched rows no longer got better"
+            return f"Training ended after step {data['step']} of {data['total_steps']}, {why}."
         case "saved":
             return f"The adapter is saved, {megabytes(data['size_bytes'])}."
         case "finished":

@@ -31,6 +31,20 @@ class Encoded(NamedTuple):
     prompt: list[int]
     label: int = -1
     is_truncated: bool = False
+    target: list[int] = []
+    """What the decoder of an encoder-decoder shall write; `ids` is then what its encoder reads."""
+
+    @property
+    def length(self) -> int:
+        """Tokens that go through the model."""
+        return len(self.ids) + len(self.target)
+
+    @property
+    def num_labels(self) -> int:
+        """What the loss is the mean over."""
+        if self.label >= 0:
+            return 1
+        return len(self.target) or sum(self.trained)
 
 
 def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) -> Encoded:
@@ -76,6 +90,18 @@ def encode_text(tokenizer: Tokenizer, text: str, label: int, max_length: int) ->
     ids = tokenizer(text, truncation=True, max_length=max_length)["input_ids"]
     is_truncated = len(ids) == max_length and len(tokenizer(text)["input_ids"]) > max_length
     return Encoded(ids, [True] * len(ids), ids, label, is_truncated)
+
+
+def encode_pair(tokenizer: Tokenizer, text: str, output: str, max_length: int) -> Encoded:
+    """What an encoder reads and what a decoder shall write, each with its end, each cut at the end where too long."""
+    ids, target = (_ended(tokenizer, tokenizer(one)["input_ids"]) for one in (text, output))
+    is_truncated = max(len(ids), len(target)) > max_length
+    ids, target = (one if len(one) <= max_length else [*one[: max_length - 1], one[-1]] for one in (ids, target))
+    return Encoded(ids, [False] * len(ids), ids, is_truncated=is_truncated, target=target)
+
+
+def _ended(tokenizer: Tokenizer, ids: list[int]) -> list[int]:
+    return ids if ids and ids[-1] == tokenizer.eos_token_id else [*ids, tokenizer.eos_token_id]
 
 
 def _render(tokenizer: Tokenizer, messages: list[Message], *, add_generation_prompt: bool) -> str:

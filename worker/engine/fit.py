@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
 
@@ -100,7 +101,11 @@ class Fit:
             self._save()
         if wanted in ("stop", "cancel"):
             raise Stop(self.standing.step)
-        return wanted == "keep" and self.standing.step > 0
+        return (wanted == "keep" and self.standing.step > 0) or self._no_longer_improves()
+
+    def _no_longer_improves(self) -> bool:
+        patience = self.recipe.whole("patience")
+        return 0 < patience <= self.standing.looks_without_better
 
     def _multiplier(self, step: int) -> float:
         schedule, warmup = str(self.recipe.knobs["schedule"]), self.recipe.number("warmup_ratio")
@@ -127,8 +132,9 @@ class Fit:
         standing = self.standing
         held_out = mean_loss(self.training.model, self.validation, divisor=self.divisor)
         standing.held_out_loss, standing.watched_step = _finite(held_out, standing.step, self.lr), standing.step
+        standing.looks_without_better += 1
         if held_out < standing.best_loss:
-            standing.best_loss, standing.best_step = held_out, standing.step
+            standing.best_loss, standing.best_step, standing.looks_without_better = held_out, standing.step, 0
             self.training.best = copy_of(self.training.trainable)
         is_best = standing.step > 0 and held_out == standing.best_loss
         epoch = standing.step / self.steps_an_epoch
@@ -144,16 +150,19 @@ class Fit:
         if self.standing.watched_step != self.standing.step:
             self._watch()
         if self.standing.step < self.total_steps:
-            self.report(FinishedEarly(step=self.standing.step, total_steps=self.total_steps))
+            why: Literal["asked", "no_longer_improving"] = (
+                "no_longer_improving" if self._no_longer_improves() else "asked"
+            )
+            self.report(FinishedEarly(step=self.standing.step, total_steps=self.total_steps, why=why))
         self._save()
 
 
 def step_loss(model: Model, rows: Sequence[Encoded], budget: int) -> float:
     """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory."""
     model.train()
-    num_labels = sum(sum(row.trained) if row.label < 0 else 1 for row in rows)
+    num_labels = sum(row.num_labels for row in rows)
     total = 0.0
-    for piece in micro_batches(range(len(rows)), [len(row.ids) for row in rows], budget):
+    for piece in micro_batches(range(len(rows)), [row.length for row in rows], budget):
         with mixed_precision(model):
             sums, _counts = row_losses(model, [rows[index] for index in piece])
             loss = sums.sum() / num_labels

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import StoppingCriteriaList
 
 from worker.engine.encode import Tokenizer
-from worker.engine.forward import Model, embedded, unwrapped
+from worker.engine.forward import Model, embedded, is_encoder_decoder, padded, unwrapped
 
 BATCH_ROWS = 32
 
@@ -42,15 +42,12 @@ def answers(
 def _answer(
     model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], max_new_tokens: int, heed: Heed
 ) -> list[str]:
-    # Padding on the left keeps every row's last token at the end, and before the virtual tokens, so that position
-    # numbers, which transformers counts from the mask, are those of the row alone.
-    inputs, mask = embedded(model, prompts, "left")
     causal = unwrapped(model)
     if causal.generation_config.eos_token_id is None:
         causal.generation_config.eos_token_id = tokenizer.eos_token_id
-    new = causal.generate(
-        inputs_embeds=inputs,
-        attention_mask=mask,
+    generating, given = _given(model, prompts)
+    new = generating.generate(
+        **given,
         max_new_tokens=max_new_tokens,
         do_sample=False,
         temperature=None,
@@ -59,7 +56,26 @@ def _answer(
         pad_token_id=tokenizer.pad_token_id,
         stopping_criteria=StoppingCriteriaList([_at_every_token(heed)]),
     )
-    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+    # What was given as ids comes back as well; what was given as embeddings, or to an encoder, does not.
+    begin = given["input_ids"].shape[1] if "input_ids" in given and not is_encoder_decoder(model) else 0
+    return [text.strip() for text in tokenizer.batch_decode(new[:, begin:], skip_special_tokens=True)]
+
+
+def _given(model: Model, prompts: list[Sequence[int]]) -> tuple[Model, dict[str, Any]]:
+    """Who generates, and from what.
+
+    For a decoder padding on the left keeps every row's last token at the end, and before the virtual tokens, so that
+    position numbers, which transformers counts from the mask, are those of the row alone. An encoder reads with a
+    mask, and peft itself puts virtual tokens before.
+    """
+    if is_encoder_decoder(model):
+        ids, mask = padded(model, prompts, "right")
+        return model, {"input_ids": ids, "attention_mask": mask}
+    given = embedded(model, prompts, "left")
+    if given.cache is not None:
+        ids, mask = padded(model, prompts, "left")
+        return model, {"input_ids": ids, "attention_mask": mask}
+    return unwrapped(model), {"inputs_embeds": given.inputs, "attention_mask": given.mask}
 
 
 def _at_every_token(heed: Heed) -> Callable[..., Tensor]:

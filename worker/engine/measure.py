@@ -77,5 +77,5 @@ def _chosen_labels(model: Model, rows: Sequence[Encoded], labels: list[str], div
 
 
 def _pieces(rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
-    lengths = [len(row.ids) for row in rows]
+    lengths = [row.length for row in rows]
     return micro_batches(range(len(rows)), lengths, token_budget(lengths, len(rows), divisor=divisor))

@@ -5,7 +5,13 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from webapp.contract.tasks import Task
 from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
@@ -18,6 +24,8 @@ class Place(NamedTuple):
 
     device: torch.device
     dtype: torch.dtype
+    stored: torch.dtype
+    """How exactly the base's weights lie on the disk."""
 
     @property
     def precision(self) -> str:
@@ -33,8 +41,10 @@ def choose_place(folder: Path, task: Task) -> Place:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     is_fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
-    is_half = _config(folder).dtype in (torch.bfloat16, torch.float16)
-    return Place(device, torch.bfloat16 if task == "generate" and is_fast and is_half else torch.float32)
+    stored = _config(folder).dtype or torch.float32
+    is_half = stored in (torch.bfloat16, torch.float16)
+    dtype = torch.bfloat16 if task == "generate" and is_fast and is_half else torch.float32
+    return Place(device, dtype, stored)
 
 
 def _cpu_has_bf16() -> bool:
@@ -73,6 +83,8 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Mode
     try:
         if task == "generate":
             model = AutoModelForCausalLM.from_pretrained(folder, **options)
+        elif task == "transform":
+            model = AutoModelForSeq2SeqLM.from_pretrained(folder, **options)
         else:
             names = dict(enumerate(labels))
             numbers = {label: number for number, label in names.items()}
@@ -85,6 +97,8 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Mode
         if is_out_of_memory(error):
             raise
         raise _refused("The base model cannot be loaded from its folder.", error) from error
+    # What the config tells is how the model was kept, also where it is computed with more exactly.
+    model.config.dtype = place.stored
     return model.to(place.device).requires_grad_(False).eval()
 
 

@@ -14,7 +14,7 @@ from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN, Message
 from webapp.contract.split import Side
-from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_text
+from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_pair, encode_text
 from worker.engine.errors import TrainingError, is_storage_full
 from worker.engine.verdict import HeldOut
 
@@ -26,7 +26,8 @@ class EncodedRows(Sequence[Encoded]):
 
     def __init__(self, table: Any) -> None:
         self._table = table.select_columns(list(Encoded._fields))
-        self.lengths: list[int] = [len(ids) for ids in table["ids"]]
+        targets = table["target"] if len(table) else []
+        self.lengths: list[int] = [len(ids) + len(target) for ids, target in zip(table["ids"], targets, strict=True)]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -58,7 +59,7 @@ def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
     """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on."""
     table = _table(job_dir)
     labels = sorted(set(table["output"])) if recipe.task == "classify" else []
-    encode = _row_encoder(recipe, tokenizer, labels)
+    encode = row_encoder(recipe, tokenizer, labels)
     table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
     sides: dict[Side, Any] = {side: _side(table, side) for side in ("train", "validation", "test")}
     train, test = sides["train"], sides["test"]
@@ -87,13 +88,15 @@ def _table(job_dir: Path) -> Any:
         raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
 
 
-def _row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Callable[[dict[str, Any]], Encoded]:
+def row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Callable[[dict[str, Any]], Encoded]:
     max_length = recipe.whole("max_length")
     numbers = {label: number for number, label in enumerate(labels)}
 
     def encode(row: dict[str, Any]) -> Encoded:
         if recipe.task == "classify":
             return encode_text(tokenizer, row["input"], numbers[row["output"]], max_length)
+        if recipe.task == "transform":
+            return encode_pair(tokenizer, row["input"], row["output"], max_length)
         try:
             encoded = encode_chat(tokenizer, messages_of(row), max_length)
         except TrainingError as error:
@@ -121,5 +124,6 @@ def _side(table: Any, side: Side) -> Any:
 
 def _longest_answer(train: Any) -> int:
     """Tokens a good answer may need: the longest last answer of the training rows and a little, 256 at the most."""
-    longest = max(len(ids) - len(prompt) for ids, prompt in zip(train["ids"], train["prompt"], strict=True))
+    columns = zip(train["ids"], train["prompt"], train["target"], strict=True)
+    longest = max(len(target) or len(ids) - len(prompt) for ids, prompt, target in columns)
     return min(longest + 8, 256)

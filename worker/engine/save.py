@@ -1,36 +1,23 @@
-"""`adapter/`: what leaves the house. Plain peft reads it; the manifest, written last, has every file's checksum."""
+"""`adapter/`: what leaves the house. Each method writes its weights; the manifest, written last, has every file's
+checksum."""
 
 import hashlib
 from pathlib import Path
 
 from safetensors.torch import load_file
 
-from webapp.contract.job_dir import BASE_MODEL, MANIFEST, Manifest
+from webapp.contract.job_dir import BASE_MODEL, MANIFEST, PROMPT_NETWORK, Manifest
 from webapp.contract.recipe import Recipe
 from worker.engine.commit import entries_of
-from worker.engine.encode import Tokenizer
 from worker.engine.errors import TrainingError
-from worker.engine.forward import Model
 
 CARD = "README.md"
-WEIGHTS = "adapter_model.safetensors"
-
-
-def save_weights(folder: Path, model: Model, tokenizer: Tokenizer, *, reference: str) -> None:
-    """Write weights, config, tokenizer and template into the folder. `reference` names the base model."""
-    for config in model.peft_config.values():
-        config.base_model_name_or_path = reference
-        # Where the tokenizer lay while training is nobody's business, and not there on another machine.
-        if getattr(config, "tokenizer_name_or_path", None):
-            config.tokenizer_name_or_path = reference
-    # "auto" would ask the hub whether the vocabulary grew; it never does here.
-    model.save_pretrained(folder, save_embedding_layers=False)
-    tokenizer.save_pretrained(folder)
 
 
 def seal(job_dir: Path, folder: Path, recipe: Recipe, *, card: str, labels: list[str]) -> Manifest:
     """Add card and manifest to a folder whose weights, read again from the disk, are numbers. Raises TrainingError."""
-    refuse_what_is_no_number(folder / WEIGHTS)
+    for path in weight_files(folder):
+        refuse_what_is_no_number(path)
     (folder / CARD).write_text(card, "utf-8")
     manifest = Manifest(
         method=recipe.method,
@@ -63,6 +50,11 @@ def base_model_sha256(folder: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def weight_bytes(folder: Path) -> int:
+    """Of the weights that are needed to use what was trained."""
+    return sum(path.stat().st_size for path in weight_files(folder) if path.name != PROMPT_NETWORK)
 
 
 def weight_files(folder: Path) -> list[Path]:

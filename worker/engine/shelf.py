@@ -18,6 +18,9 @@ from worker.engine.commit import need_space, remove_leftovers, retire, sync, wri
 from worker.engine.inputs import Inputs
 from worker.engine.training import Training
 
+SAVE_SHARE = 20
+"""Seconds of training at the least for each second that the last checkpoint took to write."""
+
 
 class Shelf:
     """`JOB_DIR/checkpoints`. Whoever makes it sweeps out what a crash has left there half done."""
@@ -28,6 +31,7 @@ class Shelf:
         self._options, self._report = inputs.options, report
         self._saved_at = time.monotonic()
         self._saved_step = 0
+        self._save_seconds = 0.0
         self._folder.mkdir(exist_ok=True)
         sync(self._job_dir)
         remove_leftovers(self._folder)
@@ -46,7 +50,9 @@ class Shelf:
 
     def is_due(self, step: int) -> bool:
         every = self._options.checkpoint_steps
-        by_time = time.monotonic() - self._saved_at >= self._options.checkpoint_seconds
+        # A checkpoint of a full fine-tuning takes seconds to write; that must stay a small part of training.
+        seconds = max(self._options.checkpoint_seconds, SAVE_SHARE * self._save_seconds)
+        by_time = time.monotonic() - self._saved_at >= seconds
         return by_time or (every > 0 and step % every == 0)
 
     def save(self, training: Training, *, total_steps: int, epoch: float) -> None:
@@ -69,8 +75,9 @@ class Shelf:
         saved = checkpoint_at(final)
         assert saved is not None and checkpoint_problem(saved) is None, f"{final} is not what was written"
         self._saved_at, self._saved_step = time.monotonic(), step
+        self._save_seconds = self._saved_at - began
         self._tidy(step, training.standing.best_step)
-        self._report(CheckpointSaved(step=step, size_bytes=saved.manifest.size_bytes, seconds=self._saved_at - began))
+        self._report(CheckpointSaved(step=step, size_bytes=saved.manifest.size_bytes, seconds=self._save_seconds))
 
     def _tidy(self, step: int, best_step: int) -> None:
         """Keep the newest few and the best one. Those of later steps are what the start has refused."""

@@ -11,20 +11,21 @@ from pathlib import Path
 import torch
 
 from webapp.contract.events import Event, Finished, PhaseMoved, Saved, Started
-from webapp.contract.job_dir import ADAPTER, BASE_MODEL, MANIFEST, VERDICT
+from webapp.contract.job_dir import ADAPTER, BASE_MODEL, MANIFEST, START_ADAPTER, VERDICT
+from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Cost
 from worker.engine.card import card_of
 from worker.engine.commit import need_space, remove_leftovers, sha256, write_file, written_aside
 from worker.engine.encode import Tokenizer
 from worker.engine.fit import Fit
-from worker.engine.forward import Model
+from worker.engine.forward import Model, unwrapped
 from worker.engine.inputs import Inputs, read_inputs
 from worker.engine.measure import Measured
 from worker.engine.measuring import SAVE_SECONDS, Measuring, heed
-from worker.engine.methods import BUILDERS
+from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, choose_place, load_base, load_tokenizer
 from worker.engine.rows import CACHE, JobRows, read_rows
-from worker.engine.save import WEIGHTS, save_weights, seal, weight_files
+from worker.engine.save import seal, weight_bytes, weight_files
 from worker.engine.shelf import Shelf
 from worker.engine.stop import Asking
 from worker.engine.training import Training, peak_memory_bytes
@@ -55,7 +56,7 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     measuring = Measuring(rows, tokenizer, options.micro_batch_divisor, wanted, report)
     standing = resumed.standing if resumed else measuring.standing_of(base)
 
-    model = BUILDERS[recipe.method](base, recipe, str(job_dir / BASE_MODEL))
+    model = _build(base, recipe, job_dir)
     training = Training(model, recipe, standing, began=began - standing.total_seconds)
     if resumed:
         training.restore(resumed.tensors)
@@ -64,6 +65,7 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     report(_started(model, rows, place, total_steps=fit.total_steps, resumed_step=standing.step))
     fit.run()
     training.use_best()
+    ENGINE_METHODS[recipe.method].settle(model, place.dtype)
 
     after = measuring.run(model, "tuned", step=standing.step)
 
@@ -71,8 +73,18 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     _save_adapter(inputs, training, tokenizer, rows, after)
     shutil.rmtree(job_dir / CACHE, ignore_errors=True)
     adapter = job_dir / ADAPTER
-    report(Saved(manifest_sha256=sha256(adapter / MANIFEST), size_bytes=(adapter / WEIGHTS).stat().st_size))
+    report(Saved(manifest_sha256=sha256(adapter / MANIFEST), size_bytes=weight_bytes(adapter)))
     report(Finished(train_seconds=standing.seconds, total_seconds=time.monotonic() - training.began))
+
+
+def _build(base: Model, recipe: Recipe, job_dir: Path) -> Model:
+    method = ENGINE_METHODS[recipe.method]
+    model = method.build(base, recipe, job_dir / BASE_MODEL)
+    if recipe.start_adapter is not None:
+        method.start_from(model, job_dir / START_ADAPTER)
+    if recipe.knobs["gradient_checkpointing"] == "yes":
+        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
 
 
 def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, resumed_step: int) -> Started:
@@ -94,10 +106,11 @@ def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, res
 def _save_adapter(inputs: Inputs, training: Training, tokenizer: Tokenizer, rows: JobRows, after: Measured) -> None:
     """Judge, and write `verdict.json` and `adapter/`; the adapter's folder is shown last, when all is there."""
     job_dir, recipe, facts, _options = inputs
-    size = sum(weight.nbytes for weight in training.trainable.values())
+    size = 2 * sum(weight.nbytes for weight in training.trainable.values())  # PiSSA keeps twice what it trains
     need_space(job_dir, size, min_free_bytes=inputs.options.min_free_bytes, what="the adapter")
     with written_aside(job_dir / ADAPTER) as folder:
-        save_weights(folder, training.model, tokenizer, reference=facts.base_model_reference)
+        ENGINE_METHODS[recipe.method].save(training.model, folder, facts.base_model_reference)
+        tokenizer.save_pretrained(folder)
         cost = _cost(job_dir, folder, training)
         before = training.standing.base
         verdict = judge(recipe.task, rows.held_out, before, after, common_label=rows.common_label, cost=cost)
@@ -117,7 +130,7 @@ def _cost(job_dir: Path, folder: Path, training: Training) -> Cost:
         peak_memory_bytes=max(standing.peak_memory_bytes, peak_memory_bytes()),
         trainable_params=trainable,
         total_params=total,
-        adapter_bytes=(folder / WEIGHTS).stat().st_size,
+        adapter_bytes=weight_bytes(folder),
         full_checkpoint_bytes=sum(path.stat().st_size for path in weight_files(job_dir / BASE_MODEL)),
     )
 

@@ -32,6 +32,8 @@ class Standing(BaseModel):
     held_out_loss: float | None = None
     watched_step: int = -1
     """The one after which the validation rows were last measured."""
+    looks_without_better: int = 0
+    """At the validation rows, since the best one."""
     peak_memory_bytes: int = 0
     base_answers: list[str]
     base_losses: list[float]
