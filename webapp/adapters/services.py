@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from django.utils.text import slugify
 
 from webapp import storage
 from webapp.adapters.models import Adapter, AdapterVersion
-from webapp.contract.job_dir import ADAPTER, MANIFEST, VERDICT, Manifest
+from webapp.contract.job_dir import ADAPTER, HELD_OUT, MANIFEST, VERDICT, Manifest
 from webapp.contract.verdict import Verdict
 from webapp.jobs.endings import job_succeed
 from webapp.jobs.models import Job
@@ -54,6 +55,7 @@ def adapter_store(job: Job, made: Path, *, tell: Tell = at_once) -> AdapterVersi
     """
     manifest = verify(made / ADAPTER)
     verdict = Verdict.model_validate_json((made / VERDICT).read_bytes())
+    _keep_held_out(job, made)
     while True:
         version = AdapterVersion(number=_next_number(job), job=job, manifest=manifest.model_dump())
         kept = storage.adapter_dir(version.id)
@@ -84,6 +86,18 @@ def _end(job: Job, verdict: Verdict, version: AdapterVersion) -> bool:
         version.save(force_insert=True)
 
     return job_succeed(job, verdict, also=record) or AdapterVersion.objects.filter(id=version.id).exists()
+
+
+def _keep_held_out(job: Job, made: Path) -> None:
+    """The rows the verdict is of belong where the job that succeeds looks for them: in its present attempt's folder,
+    which no other attempt writes to. They are there already unless an earlier attempt made them."""
+    source = made / HELD_OUT
+    if made == job.attempt_dir or not source.exists():
+        return
+    job.attempt_dir.mkdir(parents=True, exist_ok=True)
+    job.held_out_path.unlink(missing_ok=True)
+    os.link(source, job.held_out_path)
+    storage.folder_show(job.attempt_dir)
 
 
 def _next_number(job: Job) -> int:

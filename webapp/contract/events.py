@@ -75,6 +75,8 @@ class Evaluated(_Event):
     epoch: float
     loss: float
     is_best: bool = False
+    forgetting: float | None = None
+    """How much worse than the untouched base on a few general texts (see `verdict.Forgetting`); None: not measured."""
 
 
 class CheckpointSaved(_Event):

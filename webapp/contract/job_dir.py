@@ -2,7 +2,7 @@
 
 in    recipe.json  facts.json  options.json  rows.parquet  base_model/ (a link)  start_adapter/ (a link, if any)
       checkpoints/ (of an earlier attempt)
-out   events.jsonl  engine.log  checkpoints/  adapter/  verdict.json
+out   events.jsonl  engine.log  checkpoints/  adapter/  verdict.json  held_out.jsonl
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 PROMPT_NETWORK = "prompt_network.safetensors"
 """Inside `adapter/` of some methods: what made the virtual tokens. Needed to train on, not to use them."""
 VERDICT = "verdict.json"
+HELD_OUT = "held_out.jsonl"
+"""All held-out rows with both models' answers; see `held_out.py`."""
 CHECKPOINTS = "checkpoints"
 """One folder a checkpoint; the engine goes on from the newest whole one it finds here at its start."""
 

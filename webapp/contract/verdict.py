@@ -1,10 +1,15 @@
-"""The verdict: did the adapter help, by how much, and how sure are we. Written by the engine as `verdict.json`."""
+"""The verdict: did the adapter help, by how much, and how sure are we. Written by the engine as `verdict.json`.
+
+What came later has a default, so that the verdicts of older jobs can still be read. All held-out rows one by one are
+in `held_out.py`.
+"""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Outcome = Literal["better", "no_clear_difference", "worse"]
+Light = Literal["green", "yellow", "red"]
 
 
 class _Frozen(BaseModel):
@@ -41,6 +46,64 @@ class Sample(_Frozen):
     tuned: str
     base_score: float
     tuned_score: float
+    tag: Literal["best", "worst", "random"] | None = None
+    """Why it is shown: the tuned model gained most here, lost most, or neither. None in verdicts of older jobs."""
+
+
+class Confusion(_Frozen):
+    """How often which label was answered: `base[i][j]` counts the held-out rows of `labels[i]` answered `labels[j]`."""
+
+    labels: tuple[str, ...]
+    base: tuple[tuple[int, ...], ...]
+    tuned: tuple[tuple[int, ...], ...]
+
+
+class LabelFigures(_Frozen):
+    precision: float
+    recall: float
+    f1: float
+
+
+class LabelScore(_Frozen):
+    """One label on the held-out rows; `support` of them have it. A share of nothing counts as 0."""
+
+    label: str
+    support: int
+    base: LabelFigures
+    tuned: LabelFigures
+
+
+class Forgetting(_Frozen):
+    """What the model lost of what it knew, on general texts that ship with the engine; more is worse.
+
+    `loss`: mean loss per word piece, without the adapter and with it. `drift`, for encoders, which have no loss on
+    plain text: how far the texts' representations moved, from 0 (not at all) to 2.
+    """
+
+    measure: Literal["loss", "drift"]
+    label: str
+    """What was measured, in words."""
+    base: float
+    tuned: float
+    difference: float
+    low: float
+    high: float
+    light: Light
+    num_texts: int
+    sentence: str
+
+
+class Suspect(_Frozen):
+    """A training row that still looks odd once training is over; `loss` is its mean."""
+
+    line: int
+    kind: Literal["mislabelled", "never_learnt"]
+    input: str
+    expected: str
+    answer: str | None = None
+    """What the tuned model says instead, where that is known."""
+    loss: float
+    why: str
 
 
 class Cost(_Frozen):
@@ -55,6 +118,8 @@ class Cost(_Frozen):
     total_params: int
     adapter_bytes: int
     full_checkpoint_bytes: int
+    energy_wh: float | None = None
+    """Of the GPU while training, where NVML tells it."""
 
 
 class Verdict(_Frozen):
@@ -65,6 +130,21 @@ class Verdict(_Frozen):
     sentence: str
     baseline: str
     primary: Comparison
+    primary_why: str = ""
+    """Why this metric decides, as a sentence."""
     others: tuple[Comparison, ...] = ()
     samples: tuple[Sample, ...] = ()
+    """A few telling rows: gained most, lost most, some at random."""
+    confusion: Confusion | None = None
+    """For labels, up to `MOST_CONFUSION_LABELS` of them."""
+    per_label: tuple[LabelScore, ...] = ()
+    """For labels, the most common first."""
+    forgetting: Forgetting | None = None
+    suspects: tuple[Suspect, ...] = ()
+    """The highest loss first."""
+    suspects_note: str = ""
+    """How many training rows were looked at, as a sentence."""
     cost: Cost
+
+
+MOST_CONFUSION_LABELS = 200

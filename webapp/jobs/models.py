@@ -11,6 +11,7 @@ from django.db.models import Q
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
+from webapp.contract.job_dir import HELD_OUT
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Verdict
 from webapp.datasets.models import DatasetVersion
@@ -163,6 +164,11 @@ class Job(models.Model):
     @property
     def attempt_dir(self) -> Path:
         return storage.attempt_dir(self.id, self.attempt)
+
+    @property
+    def held_out_path(self) -> Path:
+        """Of a job that succeeded: all held-out rows. Not there for jobs of older versions."""
+        return self.attempt_dir / HELD_OUT
 
 
 class Outcome(models.TextChoices):
