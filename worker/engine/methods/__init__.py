@@ -8,6 +8,8 @@ import torch
 
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.methods.adapterhub import save_bottleneck, start_from_bottleneck
+from worker.engine.methods.bottleneck import build_bottleneck
 from worker.engine.methods.freezing import build_freezing, save_delta, start_from_delta
 from worker.engine.methods.full import build_full, save_full, start_from_full
 from worker.engine.methods.ia3 import build_ia3
@@ -41,6 +43,7 @@ ENGINE_METHODS: dict[str, EngineMethod] = {
     "prompt_tuning": EngineMethod(build_prompt_tuning, save_peft, start_from_peft),
     "p_tuning": EngineMethod(build_p_tuning, save_with_network, start_from_network),
     "prefix_tuning": EngineMethod(build_prefix_tuning, save_prefix, start_from_prefix),
+    "bottleneck": EngineMethod(build_bottleneck, save_bottleneck, start_from_bottleneck),
     "ia3": EngineMethod(build_ia3, save_peft, start_from_peft),
     "freezing": EngineMethod(build_freezing, save_delta, start_from_delta, settle),
     "full": EngineMethod(build_full, save_full, start_from_full, settle),
