@@ -21,7 +21,7 @@ def build_full(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Model:
 
 def save_full(model: Model, folder: Path, reference: str) -> None:
     model.to(model.config.dtype).save_pretrained(folder, max_shard_size=ONE_FILE)
-    _name_rope_theta(folder / "config.json")
+    _tell_version_4(folder / "config.json")
 
 
 @torch.no_grad()
@@ -30,9 +30,12 @@ def start_from_full(model: Model, folder: Path) -> None:
         model.get_parameter(name).copy_(value)
 
 
-def _name_rope_theta(path: Path) -> None:
-    """transformers 5 writes rope_parameters alone; version 4 does not know them and would compute with its own
-    default of 10000 without a word."""
+def _tell_version_4(path: Path) -> None:
+    """Two things that transformers 5 writes under new names alone. Version 4 would not miss them, but compute with
+    rotations of its own default of 10000, and scale what a T5 of version 1.1 puts out as if it were one of 1.0."""
     config = json.loads(path.read_text())
     if "rope_theta" in (rope := config.get("rope_parameters") or {}):
-        path.write_text(json.dumps({**config, "rope_theta": rope["rope_theta"]}, indent=2) + "\n")
+        config["rope_theta"] = rope["rope_theta"]
+    if config.get("scale_decoder_outputs") is False:
+        config["tie_word_embeddings"] = False
+    path.write_text(json.dumps(config, indent=2) + "\n")
