@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "webapp.accounts",
+    "webapp.hub_tokens",
     "webapp.datasets",
     "webapp.base_models",
     "webapp.workers",

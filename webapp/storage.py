@@ -64,6 +64,11 @@ def base_model_dir(model_id: str) -> Path:
     return _data_dir() / "base_models" / model_id
 
 
+def hub_token_keys_path() -> Path:
+    """What the Hub tokens in the database are sealed with."""
+    return _data_dir() / "hub_token_keys"
+
+
 def installation_id() -> str:
     """What tells this data folder from any other; made on first use. Of two makers at once the first one counts."""
     path = _data_dir() / "installation"

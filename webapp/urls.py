@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("webapp.jobs.urls")),
     path("", include("webapp.accounts.urls")),
     path("account/webhooks/", include("webapp.webhooks.urls")),
+    path("account/hub-token/", include("webapp.hub_tokens.urls")),
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.base_models.urls")),
     path("adapters/", include("webapp.adapters.urls")),

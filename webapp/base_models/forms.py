@@ -4,7 +4,8 @@ from pathlib import Path
 
 from django import forms
 
-from webapp.contract.model_folder import FolderReport, NotABaseModel, read_model_folder
+from webapp.contract.model_config import NotABaseModel
+from webapp.contract.model_folder import FolderReport, read_model_folder
 
 
 class FolderForm(forms.Form):

