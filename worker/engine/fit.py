@@ -18,7 +18,7 @@ from worker.engine.rows import JobRows
 from worker.engine.schedule import step_multiplier
 from worker.engine.shelf import Shelf
 from worker.engine.stop import Asking
-from worker.engine.training import Training, copy_of, peak_memory_bytes
+from worker.engine.training import Standing, Training, copy_of, peak_memory_bytes
 
 LARGEST_GRADIENT_NORM = 1.0
 ROWS_A_WATCHED_ROW = 3.3
@@ -38,12 +38,14 @@ class Fit:
         seconds_after: float,
         wanted: Asking,
         report: Callable[[Event], None],
+        forgetting: Callable[[Model, Standing], float | None] = lambda _model, _standing: None,
     ) -> None:
-        """`seconds_after`: expected for what follows training."""
+        """`seconds_after`: expected for what follows training. `forgetting`: how much worse the model is by now on
+        general texts, or None where it is too soon to look again."""
         self.training, self.standing = training, training.standing
         self.rows, self.validation, self.recipe = rows.train, rows.validation, inputs.recipe
         self.shelf, self.divisor, self.seconds_after = shelf, inputs.options.micro_batch_divisor, seconds_after
-        self.wanted, self.report = wanted, report
+        self.wanted, self.report, self.forgetting = wanted, report, forgetting
         self.lr, self.batch_size = self.recipe.number("learning_rate"), self.recipe.whole("batch_size")
         self.steps_an_epoch = math.ceil(len(self.rows) / self.batch_size)
         self.total_steps = self.steps_an_epoch * self.recipe.whole("epochs")
@@ -138,11 +140,13 @@ class Fit:
             self.training.best = copy_of(self.training.trainable)
         is_best = standing.step > 0 and held_out == standing.best_loss
         epoch = standing.step / self.steps_an_epoch
-        self.report(Evaluated(step=standing.step, epoch=epoch, loss=held_out, is_best=is_best))
+        forgetting = self.forgetting(self.training.model, standing)
+        self.report(Evaluated(step=standing.step, epoch=epoch, loss=held_out, is_best=is_best, forgetting=forgetting))
 
     def _save(self) -> None:
         standing = self.standing
         standing.total_seconds = time.monotonic() - self.training.began
+        standing.energy_wh = self.training.energy.watt_hours()
         self.shelf.save(self.training, total_steps=self.total_steps, epoch=standing.step / self.steps_an_epoch)
 
     def _end(self) -> None:

@@ -28,7 +28,7 @@ def losses_of(
     """Summed loss and number of labels of each row, in order. The model is left in evaluation mode."""
     model.eval()
     sums, counts = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    for piece in _pieces(rows, divisor):
+    for piece in pieces(rows, divisor):
         heed()
         loss, count = row_losses(model, [rows[index] for index in piece])
         sums[piece], counts[piece] = loss.cpu().numpy(), count.cpu().numpy()
@@ -53,29 +53,37 @@ def measure(
     progress: Callable[[int], None],
 ) -> Measured:
     """Answers and losses on the rows; `progress` is told how many rows are done, `heed` asked all the time."""
-    sums, counts = losses_of(model, rows, divisor=divisor, heed=heed)
     if labels:
-        texts = _chosen_labels(model, rows, labels, divisor, heed)
+        scores = label_log_probabilities(model, rows, divisor=divisor, heed=heed)
+        losses = -scores[np.arange(len(rows)), [row.label for row in rows]]
+        texts = [labels[number] for number in scores.argmax(axis=1)]
+        measured = Measured(texts, losses, np.ones(len(rows), dtype=np.int64))
     else:
+        sums, counts = losses_of(model, rows, divisor=divisor, heed=heed)
         prompts = [row.prompt for row in rows]
         texts = answers(
             model, tokenizer, prompts, max_new_tokens=max_new_tokens, divisor=divisor, heed=heed, progress=progress
         )
+        measured = Measured(texts, sums, counts)
     progress(len(rows))
-    return Measured(texts, sums, counts)
+    return measured
 
 
 @torch.no_grad()
-def _chosen_labels(model: Model, rows: Sequence[Encoded], labels: list[str], divisor: int, heed: Heed) -> list[str]:
-    chosen = [""] * len(rows)
-    for piece in _pieces(rows, divisor):
+def label_log_probabilities(
+    model: Model, rows: Sequence[Encoded], *, divisor: int = 1, heed: Heed = lambda: None
+) -> NDArray[np.float64]:
+    """Logarithms of the probabilities (rows, labels) that the model gives each label, in order of rows."""
+    model.eval()
+    found: dict[int, NDArray[np.float64]] = {}
+    for piece in pieces(rows, divisor):
         heed()
-        numbers = class_logits(model, [rows[index] for index in piece]).argmax(dim=-1).tolist()
-        for index, number in zip(piece, numbers, strict=True):
-            chosen[index] = labels[number]
-    return chosen
+        scores = class_logits(model, [rows[index] for index in piece]).double().log_softmax(dim=-1).cpu().numpy()
+        found.update(zip(piece, scores, strict=True))
+    return np.stack([found[index] for index in range(len(rows))])
 
 
-def _pieces(rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
+def pieces(rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
+    """Numbers of rows that go through the model together."""
     lengths = [row.length for row in rows]
     return micro_batches(range(len(rows)), lengths, token_budget(lengths, len(rows), divisor=divisor))

@@ -1,37 +1,67 @@
-"""Base and tuned model on the same held-out rows, as the job sees it: progress is told, a stop is heeded."""
+"""What a job measures outside of training, as it is seen: base and tuned model on the same held-out rows, what was
+forgotten, which rows look odd. Progress is told, a stop is heeded."""
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from webapp.contract.events import Event, PhaseMoved
+from webapp.contract.verdict import Forgetting
 from worker.engine.encode import Tokenizer
 from worker.engine.errors import Stop
+from worker.engine.forgetting import A_FEW, GeneralTexts
 from worker.engine.forward import Model
 from worker.engine.measure import Measured, measure
 from worker.engine.rows import JobRows
 from worker.engine.stop import Asking
+from worker.engine.suspects import Suspects, find_suspects
 from worker.engine.training import Standing
 
 SAVE_SECONDS = 3.0
+SHARE_OF_WATCHING = 0.05
+"""Of the training's work, for reading general texts meanwhile."""
+PASSES_A_STEP = 3
+"""A step's backward pass costs about two forward passes."""
+
+Which = Literal["base", "tuned"]
+
+
+class After(NamedTuple):
+    """All that is measured once training is over."""
+
+    tuned: Measured
+    forgetting: Forgetting | None
+    suspects: Suspects
 
 
 class Measuring:
-    """Measures either model on the job's test rows."""
+    """Measures either model on the job's rows and on general texts."""
 
     def __init__(
-        self, rows: JobRows, tokenizer: Tokenizer, divisor: int, wanted: Asking, report: Callable[[Event], None]
+        self,
+        rows: JobRows,
+        tokenizer: Tokenizer,
+        general: GeneralTexts,
+        divisor: int,
+        wanted: Asking,
+        report: Callable[[Event], None],
     ) -> None:
-        self._rows, self._tokenizer, self._divisor = rows, tokenizer, divisor
+        self._rows, self._tokenizer, self._general, self._divisor = rows, tokenizer, general, divisor
         self._wanted, self._report = wanted, report
 
     def standing_of(self, base: Model) -> Standing:
         """Where a job stands once its untouched base model is measured."""
         began = time.monotonic()
-        measured = self.run(base, "base")
-        return Standing.after_measuring(measured, time.monotonic() - began)
+        measured = self.held_out(base, "base")
+        general = self._general.read(base, heed=lambda: heed(self._wanted, 0))
+        return Standing.after_measuring(measured, general, time.monotonic() - began)
 
-    def run(self, model: Model, which: Literal["base", "tuned"], *, step: int = 0) -> Measured:
+    def after(self, model: Model, standing: Standing) -> After:
+        """Raises Stop."""
+        tuned = self.held_out(model, "tuned", step=standing.step)
+        return After(tuned, self._forgotten(model, standing), self._suspects(model, standing))
+
+    def held_out(self, model: Model, which: Which, *, step: int = 0) -> Measured:
         """`step`: the last one trained, for whoever asks to stop meanwhile. Raises Stop."""
         num_rows = len(self._rows.test)
         began = time.monotonic()
@@ -39,16 +69,8 @@ class Measuring:
         def progress(done: int) -> None:
             heed(self._wanted, step)
             seconds_left = (time.monotonic() - began) / done * (num_rows - done) + SAVE_SECONDS if done else None
-            self._report(
-                PhaseMoved(
-                    phase="measuring_base" if which == "base" else "measuring_tuned",
-                    sentence=f"Measuring the {which} model on {num_rows} held-out rows.",
-                    done=done,
-                    total=num_rows,
-                    unit="rows",
-                    seconds_left=seconds_left if which == "tuned" else None,
-                )
-            )
+            sentence = f"Measuring the {which} model on {num_rows} held-out rows."
+            self._tell(which, sentence, done, num_rows, "rows", seconds_left if which == "tuned" else None)
 
         progress(0)
         return measure(
@@ -60,6 +82,40 @@ class Measuring:
             divisor=self._divisor,
             heed=lambda: heed(self._wanted, step),
             progress=progress,
+        )
+
+    def forgetting_so_far(self, model: Model, standing: Standing) -> float | None:
+        """While training, on a few of the texts; None where that would cost too much so early."""
+        affordable = SHARE_OF_WATCHING * PASSES_A_STEP * standing.tokens
+        if not standing.base_general or standing.general_tokens + self._general.few_tokens > affordable:
+            return None
+        standing.general_tokens += self._general.few_tokens
+        return self._general.difference(standing.base_general[A_FEW], self._general.read(model, A_FEW), A_FEW)
+
+    def _forgotten(self, model: Model, standing: Standing) -> Forgetting | None:
+        if not standing.base_general:
+            return None
+        self._tell("tuned", "Reading general texts, to see what the model has forgotten.", 0, 0, "")
+        general = self._general.read(model, heed=lambda: heed(self._wanted, standing.step))
+        return self._general.compare(standing.base_general, general)
+
+    def _suspects(self, model: Model, standing: Standing) -> Suspects:
+        return find_suspects(
+            model,
+            self._rows.train,
+            self._rows.labels,
+            train_seconds=standing.seconds,
+            divisor=self._divisor,
+            heed=lambda: heed(self._wanted, standing.step),
+            progress=lambda done, total: self._tell("tuned", "Looking for odd training rows.", done, total, "rows"),
+        )
+
+    def _tell(
+        self, which: Which, sentence: str, done: int, total: int, unit: str, seconds_left: float | None = None
+    ) -> None:
+        phase: Literal["measuring_base", "measuring_tuned"] = "measuring_base" if which == "base" else "measuring_tuned"
+        self._report(
+            PhaseMoved(phase=phase, sentence=sentence, done=done, total=total, unit=unit, seconds_left=seconds_left)
         )
 
 

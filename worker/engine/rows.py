@@ -16,15 +16,31 @@ from webapp.contract.rows import SPLIT_COLUMN, Message
 from webapp.contract.split import Side
 from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_pair, encode_text
 from worker.engine.errors import TrainingError, is_storage_full
-from worker.engine.verdict import HeldOut
 
 CACHE = "cache"
+
+
+class HeldOut(NamedTuple):
+    """The rows of the verdict, as text."""
+
+    lines: list[int]
+    inputs: list[str]
+    expected: list[str]
+
+
+class RowText(NamedTuple):
+    """One row as its owner knows it."""
+
+    line: int
+    input: str
+    output: str
 
 
 class EncodedRows(Sequence[Encoded]):
     """Rows of one side of the split."""
 
     def __init__(self, table: Any) -> None:
+        self._texts = table.select_columns(list(RowText._fields))
         self._table = table.select_columns(list(Encoded._fields))
         targets = table["target"] if len(table) else []
         self.lengths: list[int] = [len(ids) + len(target) for ids, target in zip(table["ids"], targets, strict=True)]
@@ -40,6 +56,9 @@ class EncodedRows(Sequence[Encoded]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         return Encoded(**self._table[index])
+
+    def text(self, index: int) -> RowText:
+        return RowText(**self._texts[index])
 
 
 class JobRows(NamedTuple):

@@ -11,21 +11,23 @@ from pathlib import Path
 import torch
 
 from webapp.contract.events import Event, Finished, PhaseMoved, Saved, Started
-from webapp.contract.job_dir import ADAPTER, BASE_MODEL, MANIFEST, START_ADAPTER, VERDICT
+from webapp.contract.held_out import held_out_text
+from webapp.contract.job_dir import ADAPTER, BASE_MODEL, HELD_OUT, MANIFEST, START_ADAPTER, VERDICT
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Cost
 from worker.engine.card import card_of
 from worker.engine.commit import need_space, remove_leftovers, sha256, write_file, written_aside
 from worker.engine.encode import Tokenizer
 from worker.engine.fit import Fit
+from worker.engine.forgetting import GeneralTexts
 from worker.engine.forward import Model, unwrapped
 from worker.engine.inputs import Inputs, read_inputs
-from worker.engine.measure import Measured
-from worker.engine.measuring import SAVE_SECONDS, Measuring, heed
+from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
+from worker.engine.methods.pissa import START
 from worker.engine.model import Place, choose_place, load_base, load_tokenizer
 from worker.engine.rows import CACHE, JobRows, read_rows
-from worker.engine.save import seal, weight_bytes, weight_files
+from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.shelf import Shelf
 from worker.engine.stop import Asking
 from worker.engine.training import Training, peak_memory_bytes
@@ -53,7 +55,8 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     heed(wanted, resumed.standing.step if resumed else 0)
     base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels)
 
-    measuring = Measuring(rows, tokenizer, options.micro_batch_divisor, wanted, report)
+    general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
+    measuring = Measuring(rows, tokenizer, general, options.micro_batch_divisor, wanted, report)
     standing = resumed.standing if resumed else measuring.standing_of(base)
 
     model = _build(base, recipe, job_dir)
@@ -61,13 +64,16 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     if resumed:
         training.restore(resumed.tensors)
     seconds_after = standing.measuring_seconds + SAVE_SECONDS
-    fit = Fit(training, rows, inputs, shelf=shelf, seconds_after=seconds_after, wanted=wanted, report=report)
+    fit = Fit(
+        training, rows, inputs, shelf=shelf, seconds_after=seconds_after, wanted=wanted, report=report,
+        forgetting=measuring.forgetting_so_far,
+    )  # fmt: skip
     report(_started(model, rows, place, total_steps=fit.total_steps, resumed_step=standing.step))
     fit.run()
     training.use_best()
     ENGINE_METHODS[recipe.method].settle(model, place.dtype)
 
-    after = measuring.run(model, "tuned", step=standing.step)
+    after = measuring.after(model, standing)
 
     report(PhaseMoved(phase="saving", sentence="Saving the adapter.", seconds_left=SAVE_SECONDS))
     _save_adapter(inputs, training, tokenizer, rows, after)
@@ -103,17 +109,21 @@ def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, res
     )
 
 
-def _save_adapter(inputs: Inputs, training: Training, tokenizer: Tokenizer, rows: JobRows, after: Measured) -> None:
-    """Judge, and write `verdict.json` and `adapter/`; the adapter's folder is shown last, when all is there."""
+def _save_adapter(inputs: Inputs, training: Training, tokenizer: Tokenizer, rows: JobRows, after: After) -> None:
+    """Judge, and write `held_out.jsonl`, `verdict.json` and `adapter/`; the adapter's folder is shown last, when all
+    is there."""
     job_dir, recipe, facts, _options = inputs
     size = 2 * sum(weight.nbytes for weight in training.trainable.values())  # PiSSA keeps twice what it trains
     need_space(job_dir, size, min_free_bytes=inputs.options.min_free_bytes, what="the adapter")
     with written_aside(job_dir / ADAPTER) as folder:
         ENGINE_METHODS[recipe.method].save(training.model, folder, facts.base_model_reference)
-        tokenizer.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder)
         cost = _cost(job_dir, folder, training)
-        before = training.standing.base
-        verdict = judge(recipe.task, rows.held_out, before, after, common_label=rows.common_label, cost=cost)
+        verdict, each = judge(
+            recipe.task, rows.held_out, training.standing.base, after.tuned, common_label=rows.common_label,
+            cost=cost, forgetting=after.forgetting, suspects=after.suspects,
+        )  # fmt: skip
+        write_file(job_dir / HELD_OUT, held_out_text(each))
         write_file(job_dir / VERDICT, verdict.model_dump_json(indent=2))
         card = card_of(recipe, facts, verdict, labels=rows.labels, max_new_tokens=rows.max_new_tokens)
         seal(job_dir, folder, recipe, card=card, labels=rows.labels)
@@ -132,12 +142,15 @@ def _cost(job_dir: Path, folder: Path, training: Training) -> Cost:
         total_params=total,
         adapter_bytes=weight_bytes(folder),
         full_checkpoint_bytes=sum(path.stat().st_size for path in weight_files(job_dir / BASE_MODEL)),
+        energy_wh=standing.energy_wh,
     )
 
 
 def count_weights(model: Model) -> tuple[int, int]:
-    """How many are trained, and how many there are, without the new head that peft keeps beside the trained one."""
-    weights = [(name, weight) for name, weight in model.named_parameters() if ".original_module." not in name]
+    """How many are trained, and how many there are: without the new head that peft keeps beside the trained one, and
+    without a start that is only taken away again."""
+    beside = (".original_module.", f".{START}.")
+    weights = [(name, one) for name, one in model.named_parameters() if not any(part in name for part in beside)]
     return (
         sum(weight.numel() for _name, weight in weights if weight.requires_grad),
         sum(weight.numel() for _name, weight in weights),

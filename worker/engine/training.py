@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from webapp.contract.recipe import Recipe
+from worker.engine.energy import EnergyMeter
 from worker.engine.forward import Model
 from worker.engine.measure import Measured
 
@@ -38,16 +39,22 @@ class Standing(BaseModel):
     base_answers: list[str]
     base_losses: list[float]
     base_num_labels: list[int]
+    base_general: list[list[float]] = []
+    """What the base model makes of each general text, see `forgetting.py`; empty in checkpoints of older versions."""
+    general_tokens: int = 0
+    """Of general texts read while training, to keep that a small part of it."""
+    energy_wh: float | None = None
     measuring_seconds: float = 0.0
     """What it took to measure the base model, and so about what the tuned one will take."""
 
     @classmethod
-    def after_measuring(cls, base: Measured, seconds: float) -> Self:
+    def after_measuring(cls, base: Measured, general: list[list[float]], seconds: float) -> Self:
         """The base model's figures travel along, so that a resumed job need not measure it again."""
         return cls(
             base_answers=base.answers,
             base_losses=base.losses.tolist(),
             base_num_labels=base.num_labels.tolist(),
+            base_general=general,
             measuring_seconds=seconds,
         )
 
@@ -64,6 +71,7 @@ class Training:
         self.model, self.standing, self.began = model, standing, began
         self.trainable: Weights = {name: one for name, one in model.named_parameters() if one.requires_grad}
         self.best = copy_of(self.trainable)
+        self.energy = EnergyMeter(standing.energy_wh)
         self.optimizer = torch.optim.AdamW(
             self.trainable.values(),
             lr=recipe.number("learning_rate"),

@@ -1,161 +1,184 @@
 """Base against tuned on the same held-out rows: differences, how sure they are, and a plain sentence."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from webapp.contract.held_out import HeldOutRow
 from webapp.contract.tasks import Task
-from webapp.contract.verdict import Comparison, Cost, Outcome, Sample, Verdict
+from webapp.contract.verdict import Comparison, Cost, Forgetting, Outcome, Verdict
+from worker.engine.bootstrap import Floats
+from worker.engine.comparisons import compare, compare_losses, compare_means, compare_perplexity
+from worker.engine.label_metrics import (
+    Labelled,
+    accuracy,
+    balanced_accuracy,
+    confusion_of,
+    label_scores,
+    labels_of,
+    macro_f1,
+    matthews,
+)
 from worker.engine.measure import Measured
-from worker.engine.metrics import ROW_METRICS, exact_match
+from worker.engine.metrics import ROW_METRICS, bleu_counts, corpus_bleu
+from worker.engine.rows import HeldOut
+from worker.engine.samples import telling_samples
+from worker.engine.suspects import NONE_LOOKED_AT, Suspects
 
-Floats = NDArray[np.float64]
-
-RESAMPLES = 2_000
-MOST_SAMPLES = 60
-LONGEST_SAMPLE_TEXT = 2_000
 SHORT_ANSWER_CHARACTERS = 40
 """Where half the expected answers are no longer than this, being exactly right is what counts."""
+FEW_WORDS = 4
+"""Sequences of words are compared only where half the expected answers have at least so many."""
+COMMON_LABEL_SHARE = 0.7
+"""Where one label has more of the rows than this, accuracy praises a model that knows nothing else."""
 
 
-class HeldOut(NamedTuple):
-    """The rows of the verdict."""
-
-    lines: list[int]
-    inputs: list[str]
-    expected: list[str]
+class Judgement(NamedTuple):
+    verdict: Verdict
+    rows: list[HeldOutRow]
 
 
-def judge(task: Task, rows: HeldOut, base: Measured, tuned: Measured, *, common_label: str, cost: Cost) -> Verdict:
-    """The verdict. `common_label` is the most common label of the training rows, for the task classify."""
-    if task == "generate":
-        baseline = "The base model as it is, with the same prompts."
-        primary_name = _primary_metric(rows.expected)
-        names = [primary_name, *(name for name in ROW_METRICS if name != primary_name)]
-        scored = [_row_comparison(name, rows, base, tuned) for name in names]
-        primary, others = scored[0], scored[1:]
+class Why(NamedTuple):
+    """The metric that decides, and the sentence that says why."""
+
+    metric: str
+    sentence: str
+
+
+def judge(
+    task: Task,
+    rows: HeldOut,
+    base: Measured,
+    tuned: Measured,
+    *,
+    common_label: str,
+    cost: Cost,
+    forgetting: Forgetting | None = None,
+    suspects: Suspects = NONE_LOOKED_AT,
+) -> Judgement:
+    """The verdict, and every row it is of. `common_label` is the most common one of the training rows, to classify."""
+    if task == "classify":
+        why = why_of_labels(rows.expected)
+        baseline, base = _stronger_baseline(rows, base, common_label, why.metric)
+        labels = labels_of(rows.expected, base.answers, tuned.answers)
+        sides = [Labelled.of(rows.expected, got.answers, labels) for got in (base, tuned)]
+        compared = _label_comparisons(*sides)
+        details = {"confusion": confusion_of(labels, *sides), "per_label": label_scores(labels, *sides)}
     else:
-        baseline, base = _stronger_baseline(rows, base, common_label)
-        primary = _accuracy(rows, base, tuned)
-        others = [_macro_f1(rows, base, tuned)]
-    others.append(_loss(base, tuned, per="word piece" if task == "generate" else "row"))
+        why, baseline, details = _why_of_texts(rows.expected), "The base model as it is, with the same prompts.", {}
+        compared = _text_comparisons(rows.expected, base.answers, tuned.answers)
+    primary = next(one for one in compared if one.metric == why.metric)
+    others = [one for one in compared if one is not primary]
     outcome = _outcome(primary)
-    return Verdict(
+    each = _each_row(rows, base, tuned, why.metric)
+    verdict = Verdict(
         outcome=outcome,
         sentence=_sentence(outcome, primary),
         baseline=baseline,
         primary=primary,
-        others=tuple(others),
-        samples=_samples(rows, base, tuned, primary.metric),
+        primary_why=why.sentence,
+        others=(*others, *_loss_comparisons(task, base, tuned)),
+        samples=telling_samples(each),
+        forgetting=forgetting,
+        suspects=suspects.found,
+        suspects_note=suspects.note,
         cost=cost,
+        **details,
     )
+    return Judgement(verdict, each)
 
 
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.int64]], Floats], num_rows: int, *, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval (Efron 1979) of a statistic over resampled rows.
-
-    `statistic` maps row numbers (resamples, num_rows) to values (resamples,); base and tuned are drawn together.
-    """
-    drawn = np.random.default_rng(seed).integers(0, num_rows, size=(RESAMPLES, num_rows))
-    low, high = np.percentile(statistic(drawn), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _row_comparison(name: str, rows: HeldOut, base: Measured, tuned: Measured) -> Comparison:
-    label, score = ROW_METRICS[name]
-    before = np.array([score(answer, wanted) for answer, wanted in zip(base.answers, rows.expected, strict=True)])
-    after = np.array([score(answer, wanted) for answer, wanted in zip(tuned.answers, rows.expected, strict=True)])
-    return _mean_comparison(name, label, before, after)
+def why_of_labels(expected: Sequence[str]) -> Why:
+    label, count = Counter(expected).most_common(1)[0]
+    share = count / len(expected)
+    if share > COMMON_LABEL_SHARE:
+        return Why(
+            "macro_f1",
+            f"“{label}” is the label of {share:.0%} of the held-out rows, so that always answering it would look good "
+            "by accuracy. Macro F1 decides: it counts every label alike.",
+        )
+    return Why("accuracy", "No label has nearly all the rows, so the share of right answers decides.")
 
 
-def _accuracy(rows: HeldOut, base: Measured, tuned: Measured) -> Comparison:
-    before, after = _right(rows, base.answers), _right(rows, tuned.answers)
-    return _mean_comparison("accuracy", "accuracy", before, after)
+def _why_of_texts(expected: Sequence[str]) -> Why:
+    if float(np.median([len(text) for text in expected])) <= SHORT_ANSWER_CHARACTERS:
+        return Why("exact_match", "Most expected answers are short, so that being exactly right decides.")
+    return Why("chrf", "Most expected answers are long, so that it decides how many of their characters are hit.")
 
 
-def _mean_comparison(metric: str, label: str, before: Floats, after: Floats) -> Comparison:
-    gain = after - before
-    low, high = bootstrap_interval(lambda drawn: gain[drawn].mean(axis=1), len(gain))
-    return _comparison(metric, label, before.mean(), after.mean(), low, high, gain)
+def _text_comparisons(expected: list[str], base: list[str], tuned: list[str]) -> list[Comparison]:
+    has_sequences = float(np.median([len(text.split()) for text in expected])) >= FEW_WORDS
+    names = [name for name in ROW_METRICS if has_sequences or name != "rouge_l"]
+    compared = [
+        compare_means(name, ROW_METRICS[name][0], *(row_scores(name, got, expected) for got in (base, tuned)))
+        for name in names
+    ]
+    if has_sequences:
+        before, after = bleu_counts(base, expected), bleu_counts(tuned, expected)
+        alone = np.eye(len(expected))
+        gain = corpus_bleu(after, alone) - corpus_bleu(before, alone)
+        compared.append(compare("bleu", "BLEU", before, after, corpus_bleu, gain=gain))
+    return compared
 
 
-def _macro_f1(rows: HeldOut, base: Measured, tuned: Measured) -> Comparison:
-    """Mean over labels of each label's F1, so that rare labels count as much as common ones."""
-
-    def both(drawn: NDArray[np.int64]) -> Floats:
-        gain: Floats = macro_f1(rows.expected, tuned.answers, drawn) - macro_f1(rows.expected, base.answers, drawn)
-        return gain
-
-    all_rows = np.arange(len(rows.expected))[None, :]
-    before, after = (float(macro_f1(rows.expected, got.answers, all_rows)[0]) for got in (base, tuned))
-    low, high = bootstrap_interval(both, len(rows.expected))
-    gain = _right(rows, tuned.answers) - _right(rows, base.answers)
-    return _comparison("macro_f1", "macro F1", before, after, low, high, gain)
+def _label_comparisons(base: Labelled, tuned: Labelled) -> list[Comparison]:
+    alone = np.eye(len(base.wanted))
+    gain = accuracy(tuned, alone) - accuracy(base, alone)
+    return [
+        compare("accuracy", "accuracy", base, tuned, accuracy, gain=gain),
+        compare("macro_f1", "macro F1", base, tuned, macro_f1, gain=gain),
+        compare("balanced_accuracy", "balanced accuracy", base, tuned, balanced_accuracy, gain=gain),
+        compare("mcc", "Matthews correlation", base, tuned, matthews, gain=gain, is_percent=False),
+    ]
 
 
-def macro_f1(expected: list[str], answers: list[str], drawn: NDArray[np.int64]) -> Floats:
-    """Macro F1 (resamples,) of rows drawn (resamples, rows); labels that do not occur in a draw are left out."""
-    wanted, got = np.array(expected)[drawn], np.array(answers)[drawn]
-    total, present = np.zeros(len(drawn)), np.zeros(len(drawn))
-    for label in set(expected) | set(answers):
-        hits = ((wanted == label) & (got == label)).sum(axis=1)
-        either = (wanted == label).sum(axis=1) + (got == label).sum(axis=1)
-        total += np.where(either > 0, 2 * hits / np.maximum(either, 1), 0)
-        present += either > 0
-    mean: Floats = total / present
-    return mean
+def _loss_comparisons(task: Task, base: Measured, tuned: Measured) -> list[Comparison]:
+    before, after, counts = base.losses, tuned.losses, base.num_labels
+    if task == "classify":
+        return [compare_losses(before, after, counts, per="row")]
+    return [compare_losses(before, after, counts, per="word piece"), compare_perplexity(before, after, counts)]
 
 
-def _loss(base: Measured, tuned: Measured, *, per: str) -> Comparison:
-    before, after, weight = base.losses, tuned.losses, base.num_labels
-
-    def difference(drawn: NDArray[np.int64]) -> Floats:
-        gain: Floats = (after - before)[drawn].sum(axis=1) / weight[drawn].sum(axis=1)
-        return gain
-
-    low, high = bootstrap_interval(difference, len(before))
-    mean_before, mean_after = before.sum() / weight.sum(), after.sum() / weight.sum()
-    comparison = _comparison("loss", f"loss per {per}", mean_before, mean_after, low, high, before - after)
-    return comparison.model_copy(update={"higher_is_better": False, "is_percent": False})
-
-
-def _comparison(
-    metric: str, label: str, base: float, tuned: float, low: float, high: float, gain: Floats
-) -> Comparison:
-    return Comparison(
-        metric=metric,
-        label=label,
-        base=float(base),
-        tuned=float(tuned),
-        difference=float(tuned - base),
-        low=low,
-        high=high,
-        num_rows=len(gain),
-        wins=int((gain > 0).sum()),
-        ties=int((gain == 0).sum()),
-        losses=int((gain < 0).sum()),
-    )
-
-
-def _primary_metric(expected: list[str]) -> str:
-    half = float(np.median([len(text) for text in expected]))
-    return "exact_match" if half <= SHORT_ANSWER_CHARACTERS else "chrf"
-
-
-def _stronger_baseline(rows: HeldOut, untrained: Measured, common_label: str) -> tuple[str, Measured]:
+def _stronger_baseline(rows: HeldOut, untrained: Measured, common_label: str, metric: str) -> tuple[str, Measured]:
     """An untrained head guesses, so beating it says little; always answering the most common label is the bar."""
     always = untrained._replace(answers=[common_label] * len(rows.expected))
-    if _right(rows, untrained.answers).mean() > _right(rows, always.answers).mean():
+    figure = macro_f1 if metric == "macro_f1" else accuracy
+    labels = labels_of(rows.expected, untrained.answers, always.answers)
+    once = np.ones((1, len(rows.expected)))
+    by_head, by_habit = (
+        figure(Labelled.of(rows.expected, got.answers, labels), once)[0] for got in (untrained, always)
+    )
+    if by_head > by_habit:
         return "The base model with a new head that has learnt nothing yet.", untrained
     return f"Always answering “{common_label}”, the most common label; a new head on the base model does worse.", always
 
 
-def _right(rows: HeldOut, answers: list[str]) -> Floats:
-    return np.array([float(answer == wanted) for answer, wanted in zip(answers, rows.expected, strict=True)])
+def _each_row(rows: HeldOut, base: Measured, tuned: Measured, metric: str) -> list[HeldOutRow]:
+    before, after = (row_scores(metric, got.answers, rows.expected) for got in (base, tuned))
+    return [
+        HeldOutRow(
+            line=line,
+            input=rows.inputs[at],
+            expected=rows.expected[at],
+            base=base.answers[at],
+            tuned=tuned.answers[at],
+            base_score=before[at],
+            tuned_score=after[at],
+            base_loss=base.losses[at] / base.num_labels[at],
+            tuned_loss=tuned.losses[at] / tuned.num_labels[at],
+        )
+        for at, line in enumerate(rows.lines)
+    ]
+
+
+def row_scores(metric: str, answers: Sequence[str], expected: Sequence[str]) -> Floats:
+    """Of each row; for labels, whether it is right."""
+    if metric not in ROW_METRICS:
+        return np.array([float(answer == wanted) for answer, wanted in zip(answers, expected, strict=True)])
+    score = ROW_METRICS[metric][1]
+    return np.array([score(answer, wanted) for answer, wanted in zip(answers, expected, strict=True)])
 
 
 def _outcome(primary: Comparison) -> Outcome:
@@ -176,22 +199,4 @@ def _sentence(outcome: Outcome, primary: Comparison) -> str:
     return (
         f"{opening}: {primary.label} {base} % → {tuned} % ({difference:+d} points, 95 % interval {low} to {high}) "
         f"on {primary.num_rows} held-out rows."
-    )
-
-
-def _samples(rows: HeldOut, base: Measured, tuned: Measured, metric: str) -> tuple[Sample, ...]:
-    score = ROW_METRICS[metric][1] if metric in ROW_METRICS else exact_match
-    return tuple(
-        Sample(
-            line=line,
-            input=text[:LONGEST_SAMPLE_TEXT],
-            expected=wanted[:LONGEST_SAMPLE_TEXT],
-            base=before[:LONGEST_SAMPLE_TEXT],
-            tuned=after[:LONGEST_SAMPLE_TEXT],
-            base_score=score(before, wanted),
-            tuned_score=score(after, wanted),
-        )
-        for line, text, wanted, before, after in list(
-            zip(rows.lines, rows.inputs, rows.expected, base.answers, tuned.answers, strict=True)
-        )[:MOST_SAMPLES]
     )
