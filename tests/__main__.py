@@ -2,7 +2,8 @@
 
 `python -m tests` runs lint, types, walls, migrations, the tests, and those of jobs once more on PostgreSQL.
 `… slow` runs the minutes-long ones with real base models, `… faults [--seed N]` the fault matrix in full,
-`… postgresql` what runs on PostgreSQL. Any other words go to pytest: `python -m tests -k split`.
+`… postgresql` what runs on PostgreSQL, `… interop` other libraries on what we write, in environments of their own.
+Any other words go to pytest: `python -m tests -k split`.
 """
 
 import os
@@ -29,6 +30,8 @@ def main(words: list[str]) -> int:
     """Exit code: 0 if all is well. All checks run, so that one look shows everything that is wrong."""
     if words == ["slow"]:
         return _pytest(["-m", "slow"])
+    if words == ["interop"]:
+        return _pytest(["-m", "interop", "tests/interop"])
     if words[:1] == ["faults"]:
         return _faults(words[1:])
     if words[:1] == ["postgresql"]:

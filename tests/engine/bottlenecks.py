@@ -97,12 +97,12 @@ def built(cell: BottleneckCell, folder: Path, dtype: torch.dtype = torch.float32
 
 
 @torch.no_grad()
-def with_random_weights(model: Model) -> Model:
+def with_random_weights(model: Model, std: float = 0.2) -> Model:
     """So that the adapter does something, as after training."""
     torch.manual_seed(5)
     for weight in model.parameters():
         if weight.requires_grad:
-            weight.normal_(std=0.2)
+            weight.normal_(std=std)
     return model
 
 

@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.engine.bottlenecks import CELLS, IDS, BottleneckCell, base_of, built, logits_of, with_random_weights
+from webapp.contract.costs import trained_params
+from webapp.contract.model_folder import read_model_folder
 from worker.engine.forward import Model, mixed_precision
 from worker.engine.methods.adapterhub import load_bottleneck, save_bottleneck, start_from_bottleneck
 from worker.engine.methods.bottleneck import NAME
-
 
 GOLDEN: dict[str, list[str]] = json.loads((Path(__file__).parent / "adapterhub_modules.json").read_text())
 """What AdapterHub's library calls its modules; tests/interop asks it whether that is still so."""
@@ -58,6 +59,12 @@ def test_its_weights_have_adapterhub_s_names_and_only_they_and_the_head_are_trai
     head = {name for name in trained(base_of(cell, folder).requires_grad_(True)) if name[:5] in ("class", "score")}
     assert bool(head) == cell.has_head
     assert set(trained(built(cell, folder))) == names | head
+
+
+def test_the_contract_counts_its_weights(cell: BottleneckCell, folder: Path) -> None:
+    counted = sum(one.numel() for name, one in trained(built(cell, folder)).items() if f".{NAME}." in name)
+    knobs = {"placement": cell.placement, "reduction_factor": 4}
+    assert counted == trained_params("bottleneck", knobs, read_model_folder(folder).shape)
 
 
 @pytest.mark.parametrize(("cell", "dtype"), PRECISIONS, ids=str)

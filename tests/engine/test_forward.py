@@ -18,7 +18,7 @@ from worker.engine.model import load_tokenizer
 TEXTS = ["a", "some words", "a longer line of words, to be padded against"]
 
 
-@pytest.fixture(params=["lora", "prompt_tuning", "p_tuning", "prefix_tuning", "ia3", "freezing"])
+@pytest.fixture(params=["lora", "prompt_tuning", "p_tuning", "prefix_tuning", "bottleneck", "ia3", "freezing"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
     """Adapter weights at random, so that the adapter does something."""
     base = make_llama(tmp_path / "base")

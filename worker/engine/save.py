@@ -2,6 +2,7 @@
 checksum."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -9,9 +10,24 @@ from safetensors.torch import load_file
 from webapp.contract.job_dir import BASE_MODEL, MANIFEST, PROMPT_NETWORK, Manifest
 from webapp.contract.recipe import Recipe
 from worker.engine.commit import entries_of
+from worker.engine.encode import Tokenizer
 from worker.engine.errors import TrainingError
 
 CARD = "README.md"
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """As transformers 5 writes it, in words that version 4, which other libraries still stand on, reads as well."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        # That class of version 4 gives token types by default, which decoders refuse.
+        config["model_input_names"] = list(tokenizer.model_input_names)
+    if isinstance(config.get("extra_special_tokens"), list):
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def seal(job_dir: Path, folder: Path, recipe: Recipe, *, card: str, labels: list[str]) -> Manifest:
