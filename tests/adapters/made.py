@@ -7,12 +7,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from tests.adapters.verdicts import make_verdict
+from tests.adapters.verdicts import make_held_out, make_verdict
 from tests.factories import make_job
 from webapp.accounts.models import User
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.services import adapter_store
-from webapp.contract.job_dir import ADAPTER, MANIFEST, VERDICT, FileEntry, Manifest
+from webapp.contract.held_out import held_out_text
+from webapp.contract.job_dir import ADAPTER, HELD_OUT, MANIFEST, VERDICT, FileEntry, Manifest
 from webapp.jobs.models import Job, State
 
 CARD = """# First
@@ -78,5 +79,6 @@ def made_by_the_engine(attempt_dir: Path) -> Path:
         method="lora", task="generate", base_model="smollm2-135m-instruct", base_model_sha256="0", files=tuple(entries)
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
+    (attempt_dir / HELD_OUT).write_text(held_out_text(make_held_out()))
     (attempt_dir / VERDICT).write_text(make_verdict().model_dump_json())
     return attempt_dir

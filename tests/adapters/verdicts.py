@@ -1,5 +1,6 @@
 """A verdict as the engine writes it. Knows only the contract, so that a stub of the engine may use it."""
 
+from webapp.contract.held_out import HeldOutRow
 from webapp.contract.verdict import Comparison, Cost, Verdict
 
 
@@ -18,3 +19,15 @@ def make_verdict() -> Verdict:
             full_checkpoint_bytes=269_060_552,
         ),
     )  # fmt: skip
+
+
+def make_held_out(num_rows: int = 60) -> list[HeldOutRow]:
+    """The rows of that verdict: the base knows one of twenty, the tuned model nine of ten."""
+    return [
+        HeldOutRow(
+            line=line, input=f"question {line}", expected="yes", base="yes" if line % 20 == 0 else "maybe",
+            tuned="no" if line % 10 == 5 else "yes", base_score=float(line % 20 == 0),
+            tuned_score=float(line % 10 != 5), base_loss=2.0, tuned_loss=0.25,
+        )
+        for line in range(2, num_rows + 2)
+    ]  # fmt: skip

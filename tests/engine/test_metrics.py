@@ -1,10 +1,10 @@
-"""Scores against cases worked by hand."""
+"""Scores against cases worked by hand, and against the library that is known for them."""
 
 import numpy as np
 import pytest
+from sacrebleu.metrics.bleu import BLEU
 
-from worker.engine.metrics import chrf, exact_match, token_f1
-from worker.engine.verdict import macro_f1
+from worker.engine.metrics import bleu_counts, chrf, corpus_bleu, exact_match, rouge_l, token_f1
 
 
 def test_white_space_alone_makes_no_difference() -> None:
@@ -32,25 +32,40 @@ def test_chrf_by_hand() -> None:
     assert chrf("abc", "abd") == pytest.approx(mean, abs=1e-6)
 
 
-def macro(expected: str, answers: str) -> float:
-    rows = np.arange(len(expected))[None, :]
-    return float(macro_f1(list(expected), list(answers), rows)[0])
+def test_a_common_sequence_may_have_gaps_but_keeps_its_order() -> None:
+    # "the cat down" is common: 3 of 4 words and 3 of 5 words.
+    assert rouge_l("the cat fell down", "the old cat sat down") == pytest.approx(6 / 9)
+    # Of two words the other way round one is left.
+    assert rouge_l("b a", "a b") == pytest.approx(1 / 2)
+    assert rouge_l("", "a b") == rouge_l("c", "a b") == 0.0
+    assert rouge_l("a b a b", "a b a b") == 1.0
 
 
-def test_macro_f1_weighs_every_label_alike() -> None:
-    assert macro("aabb", "aabb") == 1.0
-    # a: 3 right of 3 wanted and 4 said = 6/7; b: none right of 1 wanted and 0 said.
-    assert macro("aaab", "aaaa") == pytest.approx((6 / 7 + 0) / 2)
-    # a: 2*1/(2+1) = 2/3; b: 2*1/(1+2) = 2/3; c is said by nobody and wanted by nobody: left out.
-    assert macro("aab", "abb") == pytest.approx(2 / 3)
-    # A label that is said though never wanted counts, with 0.
-    assert macro("aa", "ac") == pytest.approx((2 / 3 + 0) / 2)
+def table_of_common_sequences(one: list[str], other: list[str]) -> int:
+    """The usual way."""
+    table = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
+    for i, word in enumerate(one):
+        for j, same in enumerate(other):
+            table[i + 1, j + 1] = table[i, j] + 1 if word == same else max(table[i, j + 1], table[i + 1, j])
+    return int(table[-1, -1])
 
 
-def test_macro_f1_of_many_draws_is_that_of_each() -> None:
-    expected, answers = list("aabbc"), list("abbbc")
-    draws = np.random.default_rng(0).integers(0, 5, size=(20, 5))
-    together = macro_f1(expected, answers, draws)
-    for draw, value in zip(draws, together, strict=True):
-        alone = macro("".join(expected[row] for row in draw), "".join(answers[row] for row in draw))
-        assert value == pytest.approx(alone)
+def test_the_quick_way_to_common_sequences_finds_what_the_usual_one_does() -> None:
+    dice = np.random.default_rng(2)
+    for _case in range(50):
+        one, other = (list(dice.choice(list("abcd"), size=dice.integers(1, 90))) for _ in range(2))
+        f1 = 2 * table_of_common_sequences(one, other) / (len(one) + len(other))
+        assert rouge_l(" ".join(one), " ".join(other)) == pytest.approx(f1)
+
+
+ANSWERS = ["the cat sat on the mat", "yes", "one two three four five six", "", "a stitch in time saves nine they say"]
+EXPECTED = ["the cat sat on a mat", "no", "one two three four six five", "nothing", "a stitch in time saves nine"]
+
+
+@pytest.mark.parametrize("rows", [[0], [1], [0, 1, 2, 3, 4], [2, 4], [1, 3], [0, 0, 4]])
+def test_bleu_is_sacrebleu_s(rows: list[int]) -> None:
+    known = BLEU(effective_order=True).corpus_score(
+        [ANSWERS[row] for row in rows], [[EXPECTED[row] for row in rows]]
+    )  # fmt: skip
+    weights = np.bincount(rows, minlength=5)[None, :].astype(float)
+    assert corpus_bleu(bleu_counts(ANSWERS, EXPECTED), weights)[0] == pytest.approx(known.score / 100)

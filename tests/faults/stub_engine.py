@@ -29,7 +29,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.adapters.verdicts import make_verdict
+from tests.adapters.verdicts import make_held_out, make_verdict
 from webapp.contract.checkpoint import CheckpointManifest, checkpoint_name, checkpoint_problem, checkpoints_in
 from webapp.contract.events import (
     CheckpointSaved,
@@ -44,11 +44,13 @@ from webapp.contract.events import (
     Stopped,
     append_event,
 )
+from webapp.contract.held_out import held_out_text
 from webapp.contract.job_dir import (
     ADAPTER,
     CHECKPOINTS,
     EVENTS,
     FACTS,
+    HELD_OUT,
     MANIFEST,
     OPTIONS,
     RECIPE,
@@ -166,6 +168,7 @@ class Stub:
             files=tuple(_entry(path) for path in sorted(folder.iterdir())),
         )  # fmt: skip
         (folder / MANIFEST).write_text(manifest.model_dump_json())
+        (self.job_dir / HELD_OUT).write_text(held_out_text(make_held_out()))
         (self.job_dir / VERDICT).write_text(make_verdict().model_dump_json())
         folder.rename(self.job_dir / ADAPTER)
         self.report(Saved(manifest_sha256="0" * 64, size_bytes=1))

@@ -18,6 +18,7 @@ from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.services import adapter_store, finished_attempt
 from webapp.adapters.wholeness import version_is_whole
 from webapp.clock import database_now
+from webapp.contract.held_out import read_held_out
 from webapp.jobs.attempts import job_finalize
 from webapp.jobs.models import Job, State
 from webapp.jobs.reconcile import leases_expire
@@ -62,6 +63,7 @@ def test_wherever_keeping_an_adapter_dies_one_whole_adapter_is_kept_in_the_end(s
         assert Job.objects.get().state == State.SUCCEEDED, point
         version = AdapterVersion.objects.get()
         assert version_is_whole(version), point
+        assert len(list(read_held_out(Job.objects.get().held_out_path))) == 60, point
         a_day_passes(storage.adapters_dir())
         assert kept_folders() == {str(version.id)} and version_is_whole(version), point
 
