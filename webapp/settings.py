@@ -27,6 +27,14 @@ def env_bool(name: str, default: bool) -> bool:
     return value == "yes"
 
 
+def env_choice(name: str, choices: tuple[str, ...]) -> str:
+    """The first one is the default."""
+    value = os.environ.get(name, choices[0]).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r}: say {', '.join(choices[:-1])} or {choices[-1]}.")
+    return value
+
+
 def env_list(name: str, default: list[str]) -> list[str]:
     value = os.environ.get(name)
     return default if value is None else [item.strip() for item in value.split(",") if item.strip()]
@@ -155,6 +163,12 @@ TIMING = timing_from_environment()
 
 ENGINE_MODULE = os.environ.get("GRAFTWORK_ENGINE_MODULE", "worker.engine")
 """The program a worker runs on a job's folder; tests of many jobs put one without torch here."""
+
+HUB = env_choice("GRAFTWORK_HUB", ("members", "admins", "off"))
+"""Who may fetch base models from the Hugging Face Hub."""
+HUB_LIMIT_BYTES = env_whole("GRAFTWORK_HUB_LIMIT_GB", 20) * 1_000_000_000
+HUB_IS_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+"""The library's own switch; where it is set, nobody is asked to wait for an answer that cannot come."""
 
 WEBHOOK_PRIVATE_ADDRESSES = env_bool("GRAFTWORK_WEBHOOK_PRIVATE_ADDRESSES", False)
 """Whether webhooks may go to private networks and to this machine; metadata services of clouds they never reach."""

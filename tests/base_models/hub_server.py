@@ -49,8 +49,8 @@ class Hub:
         self.go_on, self.stalled = threading.Event(), threading.Event()
         self.asked: list[tuple[str, str, str]] = []
         """Path, Range and Authorization of each GET and HEAD."""
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.store = ThreadingHTTPServer(("127.0.0.1", 0), _store_handler(self))
+        self.server = _server(_HubHandler, self)
+        self.store = _server(_StoreHandler, self)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def add(self, hub_id: str, folder: Path, **fields: Any) -> Repo:
@@ -68,7 +68,7 @@ def serving() -> Iterator[Hub]:
     hub = Hub()
     servers = (hub.server, hub.store)
     for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     try:
         yield hub
     finally:
@@ -104,90 +104,86 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        def do_GET(self) -> None:
-            path = self.note()
-            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            if hub.status:
-                return self.refuse(hub.status)
-            if token and token in hub.revoked:
-                return self.refuse(401, message="Invalid credentials in Authorization header")
-            if path.startswith("/api/models/"):
-                return self.tell(path.removeprefix("/api/models/"), token)
-            return self.resolve(path.lstrip("/"), token)
+class _HubHandler(_Handler):
+    def do_GET(self) -> None:
+        path = self.note()
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if self.hub.status:
+            return self.refuse(self.hub.status)
+        if token and token in self.hub.revoked:
+            return self.refuse(401, message="Invalid credentials in Authorization header")
+        if path.startswith("/api/models/"):
+            return self.tell(path.removeprefix("/api/models/"), token)
+        return self.resolve(path.lstrip("/"), token)
 
-        do_HEAD = do_GET
+    do_HEAD = do_GET
 
-        def tell(self, asked: str, token: str) -> None:
-            hub_id, _, revision = asked.partition("/revision/")
-            repo = hub.repos.get(hub_id)
-            if repo is None or (repo.token and not repo.is_gated and token != repo.token):
-                return self.refuse(401 if not token else 404, "RepoNotFound")
-            if revision and revision not in ("main", repo.commit):
-                return self.refuse(404, "RevisionNotFound")
-            siblings = [_sibling(name, repo.content(name)) for name in repo.files]
-            said = {
-                "id": hub_id, "modelId": hub_id, "sha": repo.commit, "private": bool(repo.token) and not repo.is_gated,
-                "gated": "manual" if repo.is_gated else False, "tags": [], "downloads": 0, "likes": 0,
-                "cardData": repo.card, "siblings": siblings, "safetensors": {"parameters": {"F32": 10}, "total": 10},
-            }  # fmt: skip
-            return self.answer(200, json.dumps(said).encode(), Content_Type="application/json")
+    def tell(self, asked: str, token: str) -> None:
+        hub_id, _, revision = asked.partition("/revision/")
+        repo = self.hub.repos.get(hub_id)
+        if repo is None or (repo.token and not repo.is_gated and token != repo.token):
+            return self.refuse(401 if not token else 404, "RepoNotFound")
+        if revision and revision not in ("main", repo.commit):
+            return self.refuse(404, "RevisionNotFound")
+        siblings = [_sibling(name, repo.content(name)) for name in repo.files]
+        said = {
+            "id": hub_id, "modelId": hub_id, "sha": repo.commit, "private": bool(repo.token) and not repo.is_gated,
+            "gated": "manual" if repo.is_gated else False, "tags": [], "downloads": 0, "likes": 0,
+            "cardData": repo.card, "siblings": siblings, "safetensors": {"parameters": {"F32": 10}, "total": 10},
+        }  # fmt: skip
+        return self.answer(200, json.dumps(said).encode(), Content_Type="application/json")
 
-        def resolve(self, path: str, token: str) -> None:
-            hub_id, _, rest = path.partition("/resolve/")
-            commit, _, name = rest.partition("/")
-            repo = hub.repos.get(hub_id)
-            if repo is None or (repo.token and not repo.is_gated and token != repo.token):
-                return self.refuse(404, "RepoNotFound")
-            if repo.is_gated and token != repo.token:
-                return self.refuse(403 if token else 401, "GatedRepo")
-            if commit != repo.commit or name not in repo.files:
-                return self.refuse(404, "EntryNotFound")
-            content = repo.content(name)
-            known = {"X_Repo_Commit": commit, "ETag": f'"{_sibling(name, content)["blobId"]}"'}
-            if len(content) <= SMALL:
-                return self.answer(200, content, **known)
-            linked = {"X_Linked_Size": str(len(content)), "X_Linked_ETag": f'"{_sha256(content)}"'}
-            place = f"http://127.0.0.1:{hub.store.server_port}/store/{hub_id}/{name}?signature=secret"
-            return self.answer(302, **known, **linked, Location=place)
-
-    Handler.hub = hub
-    return Handler
+    def resolve(self, path: str, token: str) -> None:
+        hub_id, _, rest = path.partition("/resolve/")
+        commit, _, name = rest.partition("/")
+        repo = self.hub.repos.get(hub_id)
+        if repo is None or (repo.token and not repo.is_gated and token != repo.token):
+            return self.refuse(404, "RepoNotFound")
+        if repo.is_gated and token != repo.token:
+            return self.refuse(403 if token else 401, "GatedRepo")
+        if commit != repo.commit or name not in repo.files:
+            return self.refuse(404, "EntryNotFound")
+        content = repo.content(name)
+        known = {"X_Repo_Commit": commit, "ETag": f'"{_sibling(name, content)["blobId"]}"'}
+        if len(content) <= SMALL:
+            return self.answer(200, content, **known)
+        linked = {"X_Linked_Size": str(len(content)), "X_Linked_ETag": f'"{_sha256(content)}"'}
+        place = f"http://127.0.0.1:{self.hub.store.server_port}/store/{hub_id}/{name}?signature=secret"
+        return self.answer(302, **known, **linked, Location=place)
 
 
-def _store_handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        def do_GET(self) -> None:
-            path = self.note().removeprefix("/store/")
-            hub_id, _, name = path.rpartition("/")
-            content = hub.repos[hub_id].content(name)
-            asked = self.headers.get("Range") or ""
-            begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-            self.send_response(206 if asked else 200)
-            self.send_header("Content-Length", str(len(content) - begin))
-            if asked:
-                self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):
-                self.send(content, begin)
+class _StoreHandler(_Handler):
+    def do_GET(self) -> None:
+        path = self.note().removeprefix("/store/")
+        hub_id, _, name = path.rpartition("/")
+        content = self.hub.repos[hub_id].content(name)
+        asked = self.headers.get("Range") or ""
+        begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(content) - begin))
+        if asked:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.send(content, begin)
 
-        def send(self, content: bytes, begin: int) -> None:
-            if hub.cut_at is not None:
-                end, hub.cut_at = hub.cut_at, None
-                self.wfile.write(content[begin:end])
-                self.close_connection = True
-                return
-            if hub.stall_at is not None:
-                self.wfile.write(content[begin : hub.stall_at])
-                self.wfile.flush()
-                hub.stalled.set()
-                hub.go_on.wait(60)
-                begin = max(begin, hub.stall_at)
-            self.wfile.write(content[begin:])
+    def send(self, content: bytes, begin: int) -> None:
+        if self.hub.cut_at is not None:
+            end, self.hub.cut_at = self.hub.cut_at, None
+            self.wfile.write(content[begin:end])
+            self.close_connection = True
+            return
+        if self.hub.stall_at is not None:
+            self.wfile.write(content[begin : self.hub.stall_at])
+            self.wfile.flush()
+            self.hub.stalled.set()
+            self.hub.go_on.wait(60)
+            begin = max(begin, self.hub.stall_at)
+        self.wfile.write(content[begin:])
 
-    Handler.hub = hub
-    return Handler
+
+def _server(handler: type[_Handler], hub: Hub) -> ThreadingHTTPServer:
+    return ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler,), {"hub": hub}))
 
 
 def _sibling(name: str, content: bytes) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""What base models can undergo: the starters are kept in step with the contract, folders come and go."""
+"""What base models can undergo: the starters are kept in step with the contract, folders and fetched models come and
+go."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -7,8 +8,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils.text import slugify
 
+from webapp import storage
+from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
+from webapp.contract.hub import FetchedModel, HubLook
 from webapp.contract.model_folder import FolderReport
 
 
@@ -47,13 +51,43 @@ def base_model_register(*, title: str, folder: str, report: FolderReport) -> Bas
     raise AssertionError("the numbers do not end")
 
 
+def hub_model_id(look: HubLook, user: User) -> str:
+    """The id that a commit of the Hub gets here. What only this person's token opens is theirs alone, so it has an id,
+    and a folder, of their own. Its dots keep it apart from ids made of titles."""
+    name = look.hub_id.replace("/", ".").lower()[:70]
+    theirs = f".u{user.pk}" if look.is_for_its_owner_alone else ""
+    return f"hub.{name}.{look.commit[:12]}{theirs}"
+
+
+def base_model_fetched(fetched: FetchedModel, user: User) -> BaseModel:
+    """Offer what was fetched; told twice, it is offered once."""
+    look = fetched.look
+    model, _is_new = BaseModel.objects.get_or_create(
+        id=hub_model_id(look, user),
+        defaults={
+            "title": look.hub_id.rpartition("/")[2],
+            "hub_id": look.hub_id,
+            "commit": look.commit,
+            "licence": look.licence,
+            "fetched_by": user,
+            "is_private": look.is_for_its_owner_alone,
+            "shape_json": fetched.shape.model_dump(),
+            "has_chat_template": fetched.has_chat_template,
+        },
+    )
+    return model
+
+
 def base_model_remove(model: BaseModel) -> None:
-    """Forget a registered folder; its files stay where they are. Raises InUse."""
-    assert model.folder, "starters stay"
+    """Forget a model. The files of a registered folder stay where they are, those of a fetched one go. Raises InUse."""
+    assert model.folder or model.hub_id, "starters stay"
+    path = model.path
     try:
         model.delete()
     except ProtectedError as error:
         raise InUse from error
+    if not model.folder:
+        storage.folder_delete(path)
 
 
 def _ids_from(title: str) -> Iterator[str]:

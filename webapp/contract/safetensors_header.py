@@ -44,7 +44,9 @@ def read_tensors(path: Path) -> list[Tensor]:
             raise ValueError("it is cut short")
         header = _object(file.read(length))
     header.pop("__metadata__", None)
-    tensors = sorted((_tensor(name, said, 8 + length) for name, said in header.items()), key=lambda one: one.begin)
+    tensors = sorted(
+        (_tensor(name, said, 8 + length) for name, said in header.items()), key=lambda one: (one.begin, one.end)
+    )
     return list(_in_a_row(tensors, 8 + length, size))
 
 

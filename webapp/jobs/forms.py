@@ -40,7 +40,7 @@ class JobForm:
         self.is_draft = is_draft
         self.errors: dict[str, list[str]] = {}
         self.versions = _versions_of(user)
-        self.base_models: Sequence[BaseModel] = list(BaseModel.objects.all())
+        self.base_models: Sequence[BaseModel] = list(BaseModel.objects.visible_to(user))
         self.version = self._version(user)
         self.task = self._task()
         self.base_model = self._base_model()

@@ -5,6 +5,7 @@ huggingface_hub alone would begin a killed download anew: its part files have a 
 
 import hashlib
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from worker.base_models.hub_refusal import HubRefusal, in_words
 # What comes is written in pieces of this size: no more is lost when this process is killed.
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 20
 disable_progress_bars()
+# Its warnings name addresses with a signature that opens them.
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 Came = Callable[[int], None]
 """Told the bytes of the file that have come."""
