@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from webapp.contract.events import Event, PhaseMoved
 from webapp.contract.verdict import Forgetting
 from worker.engine.encode import Tokenizer
@@ -97,7 +99,9 @@ class Measuring:
             return None
         self._tell("tuned", "Reading general texts, to see what the model has forgotten.", 0, 0, "")
         general = self._general.read(model, heed=lambda: heed(self._wanted, standing.step))
-        return self._general.compare(standing.base_general, general)
+        # A text that overflows, in a model that does fine on the rows, is no figure to compare with.
+        is_figure = np.isfinite(general).all() and np.isfinite(standing.base_general).all()
+        return self._general.compare(standing.base_general, general) if is_figure else None
 
     def _suspects(self, model: Model, standing: Standing) -> Suspects:
         return find_suspects(
