@@ -52,6 +52,13 @@ class BaseModel(models.Model):
         return STARTERS.get(self.id)
 
     @property
+    def sentence(self) -> str:
+        """What it is, for whoever chooses."""
+        if self.starter:
+            return self.starter.sentence
+        return f"Fetched from the Hub: {self.hub_id}." if self.hub_id else "A model folder that an admin registered."
+
+    @property
     def reference(self) -> str:
         """What a user of an adapter loads as its base: a Hub id, or the folder's name."""
         return self.starter.hub_id if self.starter else self.hub_id or self.path.name

@@ -1,7 +1,5 @@
 """The models one can start from."""
 
-from typing import NamedTuple
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -9,32 +7,24 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.models import User
+from webapp.base_models.catalogue import may_remove, model_card
 from webapp.base_models.forms import FolderForm
 from webapp.base_models.models import BaseModel
 from webapp.base_models.services import InUse, base_model_register, base_model_remove
 from webapp.contract.base_models import STARTERS
-from webapp.contract.capabilities import impossible
-from webapp.contract.methods import METHODS, Method
-from webapp.contract.tasks import TASK_WORDS
-
-
-class ModelCard(NamedTuple):
-    """A base model with what can be done with it."""
-
-    model: BaseModel
-    task_words: list[str]
-    methods: list[Method]
 
 
 @require_safe
 def base_model_list(request: HttpRequest) -> HttpResponse:
-    cards = [_card(model) for model in BaseModel.objects.all()]
+    assert isinstance(request.user, User)
+    cards = [model_card(model, request.user) for model in BaseModel.objects.visible_to(request.user)]
     return render(
         request,
         "base_models/list.html",
         {
             "starters": [card for card in cards if card.model.id in STARTERS],
             "registered": [card for card in cards if card.model.folder],
+            "fetched": [card for card in cards if card.model.hub_id],
         },
     )
 
@@ -54,14 +44,17 @@ def register(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def remove(request: HttpRequest, model_id: str) -> HttpResponse:
-    _refuse_non_admin(request)
-    model = get_object_or_404(BaseModel.objects.exclude(folder=""), id=model_id)
+    assert isinstance(request.user, User)
+    model = get_object_or_404(BaseModel.objects.visible_to(request.user).exclude(id__in=STARTERS), id=model_id)
+    if not may_remove(model, request.user):
+        raise PermissionDenied
     try:
         base_model_remove(model)
     except InUse:
         messages.error(request, f"{model.title} stays: jobs were trained from it. Delete those jobs first.")
     else:
-        messages.success(request, f"{model.title} is no longer offered. Its files were not touched.")
+        files = "Its files were not touched." if model.folder else "Its files are gone as well."
+        messages.success(request, f"{model.title} is no longer offered. {files}")
     return redirect("base-model-list")
 
 
@@ -69,12 +62,3 @@ def _refuse_non_admin(request: HttpRequest) -> None:
     assert isinstance(request.user, User)
     if not request.user.is_staff:
         raise PermissionDenied
-
-
-def _card(model: BaseModel) -> ModelCard:
-    methods = [
-        method
-        for method in METHODS.values()
-        if any(impossible(method.name, model.shape.family, task) is None for task in model.tasks)
-    ]
-    return ModelCard(model, [TASK_WORDS[task][0] for task in model.tasks], methods)

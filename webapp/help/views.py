@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from webapp.contract.base_models import STARTERS
 from webapp.contract.failures import FAILURES
 from webapp.contract.methods import METHODS, TRAINING_KNOBS
+from webapp.contract.model_shape import FAMILY_OF_TYPE
 from webapp.contract.promises import PROMISES
 from webapp.contract.split import MIN_ROWS, split_sizes
 from webapp.contract.tasks import TASK_WORDS
@@ -39,6 +40,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "failures": FAILURES.items(),
             "min_rows": MIN_ROWS,
             "splits": [(rows, split_sizes(rows)) for rows in _SPLIT_EXAMPLES],
+            "model_types": sorted(FAMILY_OF_TYPE),
+            "hub_limit": settings.HUB_LIMIT_BYTES,
             "upload_limit_bytes": settings.UPLOAD_LIMIT_BYTES,
             "data_dir": settings.DATA_DIR,
         },

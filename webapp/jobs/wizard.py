@@ -92,7 +92,7 @@ def _model_card(model: BaseModel, form: JobForm) -> Card:
     return Card(
         value=model.id,
         label=model.title,
-        sentence=starter.sentence if starter else "A model folder that an admin registered.",
+        sentence=model.sentence,
         is_chosen=model == form.base_model,
         problem=base_model_problem(model, task) if task else None,
         why="It can do this task and trains without a graphics card." if starter and model == suggested else "",
