@@ -147,6 +147,33 @@ def test_a_resumed_attempt_draws_on_from_where_it_began(page: Page) -> None:
     assert drawn[:2] == [[1, 2, 3, 4, 5], [1, 1, 1, 1, 2]]
 
 
+def test_forgetting_gets_a_line_and_an_axis_once_it_is_measured(page: Page) -> None:
+    page.goto("/help/")
+    page.add_script_tag(url="/static/js/job_chart.js")
+    drawn = page.evaluate("""() => new Promise((done) => {
+        let columns = null, labels = null;
+        window.uPlot = function (options, first) {
+            labels = options.series.map((one) => one.label);
+            columns = first;
+            this.setData = (next) => { columns = next; };
+            this.destroy = () => {};
+        };
+        const chart = jobChart(document.createElement("div"), document.createElement("p"));
+        const look = (step, forgetting) => chart.add({ kind: "evaluated", data: { step, loss: 1, forgetting } });
+        const found = [];
+        const later = (next) => requestAnimationFrame(() => requestAnimationFrame(() => {
+            found.push([labels.length, columns.length]);
+            next();
+        }));
+        look(0, null);
+        later(() => {
+            look(4, 0.25);
+            later(() => done([...found, labels[3], columns[3]]));
+        });
+    })""")
+    assert drawn == [[3, 3], [4, 4], "Forgetting", [None, 0.25]]
+
+
 def test_the_drawer_tells_what_is_wrong_beside_the_field(page: Page, watched: Watched, dataset: str) -> None:
     page.goto(f"/jobs/new?dataset={dataset}&base_model=tiny-llama&memory_gb=1")
     page.locator("#running > summary").click()
