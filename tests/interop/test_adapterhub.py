@@ -2,9 +2,7 @@
 
 import json
 import re
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import pytest
@@ -42,9 +40,9 @@ class Met(NamedTuple):
     theirs: dict[str, Any]
 
 
-@cache
-def all_met() -> dict[BottleneckCell, Met]:
-    folders = {cell: Path(mkdtemp(prefix="interop-")) for cell in CELLS}
+@pytest.fixture(scope="module")
+def all_met(tmp_path_factory: pytest.TempPathFactory) -> dict[BottleneckCell, Met]:
+    folders = {cell: tmp_path_factory.mktemp("met") for cell in CELLS}
     orders = [order for cell, folder in folders.items() for order in orders_of(cell, folder)]
     told = ask(orders)
     pairs = zip(CELLS, told[::2], told[1::2], strict=True)
@@ -71,8 +69,8 @@ def orders_of(cell: BottleneckCell, folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(params=CELLS, ids=str)
-def met(request: pytest.FixtureRequest) -> Met:
-    return all_met()[request.param]
+def met(request: pytest.FixtureRequest, all_met: dict[BottleneckCell, Met]) -> Met:
+    return all_met[request.param]
 
 
 def assert_same(ours: Tensor, theirs: Any) -> None:

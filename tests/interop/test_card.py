@@ -1,8 +1,6 @@
 """The model card's own lines, run among AdapterHub's library, answer as the engine does."""
 
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -25,10 +23,13 @@ TEXTS = ["a", "some words", "a longer line of words to look at"]
 NUM_TOKENS = 12
 
 
-@cache
-def all_said() -> dict[BottleneckCell, tuple[list[str], list[str]]]:
-    """What the engine answers, and what the card's lines print."""
-    folders = {cell: Path(mkdtemp(prefix="card-")) for cell in CELLS}
+Said = dict[BottleneckCell, tuple[list[str], list[str]]]
+"""What the engine answers, and what the card's lines print."""
+
+
+@pytest.fixture(scope="module")
+def all_said(tmp_path_factory: pytest.TempPathFactory) -> Said:
+    folders = {cell: tmp_path_factory.mktemp("card") for cell in CELLS}
     ours = [said_here(cell, folder) for cell, folder in folders.items()]
     told = run(FRESH, [order_of(cell, folder) for cell, folder in folders.items()])
     assert told["ours"] == []
@@ -70,7 +71,7 @@ def order_of(cell: BottleneckCell, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_the_card_s_lines_say_what_the_engine_says(cell: BottleneckCell) -> None:
-    here, there = all_said()[cell]
+def test_the_card_s_lines_say_what_the_engine_says(cell: BottleneckCell, all_said: Said) -> None:
+    here, there = all_said[cell]
     assert there == here
     assert all(here)
