@@ -1,16 +1,17 @@
 """An index of ours that pip asks instead of the world's, and a Hub that huggingface_hub asks."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
-from tests.base_models.hub_server import Hub
+from tests.base_models.hub_server import TINY, Hub
 from tests.base_models.hub_server import serving as serving_hub
 from tests.base_models.index import Index, serving
 from tests.base_models.packages import NAME, make_wheel, starter_of
-from tests.tiny import make_bert
+from tests.tiny import make_bert, make_llama
 from webapp.contract.base_models import StarterModel
 
 INSIDE = "tiny_model/model/"
@@ -55,6 +56,26 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield hub
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three megabytes of weights, so that there is something to cut."""
+    return make_llama(tmp_path_factory.mktemp("hub") / "llama", hidden_size=128, intermediate_size=768)
+
+
+@pytest.fixture
+def model(llama: Path, hub: Hub, tmp_path: Path) -> Path:
+    """Its files, on the Hub."""
+    folder = tmp_path / "llama"
+    shutil.copytree(llama, folder)
+    hub.add(TINY, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "hub.acme.tiny"
 
 
 def use_index(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 SMALL = 10_000
+TINY, TOKEN = "acme/tiny", "hf_opens_sesame"
+GB = 1_000_000_000
 
 
 @dataclass

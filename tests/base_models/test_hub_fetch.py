@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -11,36 +10,14 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.base_models.hub_server import Hub
-from tests.base_models.test_hub_look import GB, TINY, TOKEN
+from tests.base_models.hub_server import GB, TINY, TOKEN, Hub
 from tests.stack import PROJECT
-from tests.tiny import make_llama
 from webapp.contract.hub import FetchedModel, HubRequest
 from worker.base_models.hub_fetch import fetch
 from worker.base_models.hub_refusal import HubRefusal
 
 WEIGHTS = "model.safetensors"
 MB = 1 << 20
-
-
-@pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three megabytes of weights, so that there is something to cut."""
-    return make_llama(tmp_path_factory.mktemp("hub") / "llama", hidden_size=128, intermediate_size=768)
-
-
-@pytest.fixture
-def model(llama: Path, hub: Hub, tmp_path: Path) -> Path:
-    """Its files, on the Hub."""
-    folder = tmp_path / "llama"
-    shutil.copytree(llama, folder)
-    hub.add(TINY, folder)
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "models" / "hub.acme.tiny"
 
 
 def request_of(hub: Hub, folder: Path) -> HubRequest:

@@ -8,15 +8,11 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from tests.base_models.hub_server import SMALL, Hub
+from tests.base_models.hub_server import GB, SMALL, TINY, TOKEN, Hub
 from tests.base_models_app.folders import make_folder
 from webapp.contract.hub import HubLook, HubRequest
 from worker.base_models.hub_look import look_at
 from worker.base_models.hub_refusal import HubRefusal
-
-TINY = "acme/tiny"
-TOKEN = "hf_opens_sesame"
-GB = 1_000_000_000
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ _WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 SPARE_BYTES = 1_000_000_000
 """What must stay free on the disk beside a fetched model."""
 
-HubProblem = Literal["offline", "no_answer", "not_found", "no_access", "refused", "too_large", "storage_full"]
+HubProblem = Literal["offline", "no_answer", "not_found", "no_access", "refused"]
 
 
 class HubFile(BaseModel):

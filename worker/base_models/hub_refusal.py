@@ -16,15 +16,15 @@ from huggingface_hub.errors import (
 )
 
 from webapp.contract.hub import HubProblem, HubRequest
+from worker.engine.errors import TrainingError
 
 
-class HubRefusal(Exception):
+class HubRefusal(TrainingError):
     """The model is not looked at or fetched; the message says why and what to do."""
 
     def __init__(self, problem: HubProblem, message: str) -> None:
-        super().__init__(message)
+        super().__init__("base_model", message)
         self.problem: HubProblem = problem
-        self.message = message
 
 
 def page_of(hub_id: str) -> str:
