@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from tests.tiny import tiny_recipe
 from webapp.contract.tasks import Task
 from webapp.contract.verdict import Forgetting
 from worker.engine.fit import step_loss
-from worker.engine.forgetting import A_FEW, TEXTS, GeneralTexts, light_of
+from worker.engine.forgetting import A_FEW, TEXTS, GeneralTexts, drift, light_of
 from worker.engine.forward import Model
 from worker.engine.measuring import Measuring
 from worker.engine.methods import ENGINE_METHODS
@@ -93,11 +94,18 @@ def test_the_loss_on_general_texts_grows_as_what_was_learnt_is_spoilt(tmp_path: 
     assert f"{spoilt.difference:+.2f}" in spoilt.sentence and "forgotten" in spoilt.sentence
 
 
+def test_a_drift_of_one_is_as_far_as_from_one_text_to_another() -> None:
+    """Four directions at right angles, but for a large part that all share."""
+    base = np.eye(4, 5) * 0.3 + np.eye(5)[4]
+    assert drift(base, base) == pytest.approx(np.zeros(4), abs=1e-12)
+    assert drift(base, 7 * base[[1, 2, 3, 0]]) == pytest.approx(np.ones(4))
+
+
 @pytest.mark.parametrize(
     ("measure", "difference", "light"),
     [
         ("loss", -1.0, "green"), ("loss", 0.05, "green"), ("loss", 0.06, "yellow"), ("loss", 0.31, "red"),
-        ("drift", 0.1, "green"), ("drift", 0.2, "yellow"), ("drift", 0.41, "red"),
+        ("drift", 0.25, "green"), ("drift", 0.3, "yellow"), ("drift", 0.76, "red"),
     ],
 )  # fmt: skip
 def test_the_light_has_its_limits(measure: str, difference: float, light: str) -> None:

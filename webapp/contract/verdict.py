@@ -76,8 +76,9 @@ class LabelScore(_Frozen):
 class Forgetting(_Frozen):
     """What the model lost of what it knew, on general texts that ship with the engine; more is worse.
 
-    `loss`: mean loss per word piece, without the adapter and with it. `drift`, for encoders, which have no loss on
-    plain text: how far the texts' representations moved, from 0 (not at all) to 2.
+    `loss`: mean loss per word piece, without the adapter and with it. `drift`, for models that choose labels and so
+    have no loss on plain text: how far the texts' representations moved, from 0 (not at all) to 1 (as far as one text
+    lies from another) and beyond.
     """
 
     measure: Literal["loss", "drift"]

@@ -29,8 +29,10 @@ SMALLER_PIECES = 8
 DIGITS = 5
 """To which the directions are kept: they travel in every checkpoint."""
 
-LIMITS: dict[str, tuple[float, float]] = {"loss": (0.05, 0.3), "drift": (0.1, 0.4)}
-"""Up to the first it is green, up to the second yellow."""
+LIMITS: dict[str, tuple[float, float]] = {"loss": (0.05, 0.3), "drift": (0.25, 0.75)}
+"""Up to the first it is green, up to the second yellow. Telling labels apart moves representations, whatever the
+method: MiniLM on 280 rows of six labels drifts by 0.2 (prefix and prompt tuning) to 0.7 (LoRA, freezing), full
+fine-tuning by 0.5."""
 LABELS = {
     "loss": "loss per word piece on general texts",
     "drift": "drift of the representation of general texts",
@@ -40,7 +42,7 @@ _SENTENCES: dict[tuple[str, Light], str] = {
     ("loss", "yellow"): "It has lost some of its general language",
     ("loss", "red"): "It has forgotten much of its general language; use it for this task only",
     ("drift", "green"): "It sees general texts about as it did before",
-    ("drift", "yellow"): "It sees general texts somewhat differently than before",
+    ("drift", "yellow"): "It sees general texts differently than before, as is usual once labels are told apart",
     ("drift", "red"): "It sees general texts in another way than before; use it for this task only",
 }
 
@@ -99,8 +101,18 @@ class GeneralTexts:
         base, tuned = np.array(before), np.array(after)
         if self.measure == "loss":
             return base[:, 0], tuned[:, 0]
-        lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(tuned, axis=1)
-        return np.zeros(len(base)), np.maximum(0.0, 1 - (base * tuned).sum(axis=1) / lengths)
+        return np.zeros(len(base)), drift(base, tuned)
+
+
+def drift(base: Floats, tuned: Floats) -> Floats:
+    """Cosine distance of each text's direction from what it was, in units of how far two texts lie apart in the base:
+    models differ much in that (Ethayarajh 2019), and 1 means moved as far as to another text."""
+    base, tuned = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (base, tuned))
+    num_texts = len(base)
+    apart = 1 - (base @ base.T).sum() / num_texts**2
+    moved = np.maximum(0.0, 1 - (base * tuned).sum(axis=1))
+    share: Floats = moved / max(apart * num_texts / (num_texts - 1), 1e-3)
+    return share
 
 
 def light_of(measure: str, difference: float) -> Light:
