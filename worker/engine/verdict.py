@@ -8,7 +8,7 @@ import numpy as np
 
 from webapp.contract.held_out import HeldOutRow
 from webapp.contract.tasks import Task
-from webapp.contract.verdict import Comparison, Cost, Forgetting, Outcome, Verdict
+from webapp.contract.verdict import Comparison, Confusion, Cost, Forgetting, LabelScore, Outcome, Verdict
 from worker.engine.bootstrap import Floats
 from worker.engine.comparisons import compare, compare_losses, compare_means, compare_perplexity
 from worker.engine.label_metrics import (
@@ -47,6 +47,17 @@ class Why(NamedTuple):
     sentence: str
 
 
+class ByTask(NamedTuple):
+    """What differs between labels and texts. `base` is what stands for the base model, in the words of `baseline`."""
+
+    why: Why
+    baseline: str
+    base: Measured
+    compared: list[Comparison]
+    confusion: Confusion | None = None
+    per_label: tuple[LabelScore, ...] = ()
+
+
 def judge(
     task: Task,
     rows: HeldOut,
@@ -59,35 +70,46 @@ def judge(
     suspects: Suspects = NONE_LOOKED_AT,
 ) -> Judgement:
     """The verdict, and every row it is of. `common_label` is the most common one of the training rows, to classify."""
-    if task == "classify":
-        why = why_of_labels(rows.expected)
-        baseline, base = _stronger_baseline(rows, base, common_label, why.metric)
-        labels = labels_of(rows.expected, base.answers, tuned.answers)
-        sides = [Labelled.of(rows.expected, got.answers, labels) for got in (base, tuned)]
-        compared = _label_comparisons(*sides)
-        details = {"confusion": confusion_of(labels, *sides), "per_label": label_scores(labels, *sides)}
-    else:
-        why, baseline, details = _why_of_texts(rows.expected), "The base model as it is, with the same prompts.", {}
-        compared = _text_comparisons(rows.expected, base.answers, tuned.answers)
-    primary = next(one for one in compared if one.metric == why.metric)
-    others = [one for one in compared if one is not primary]
+    by_task = _by_labels(rows, base, tuned, common_label) if task == "classify" else _by_texts(rows, base, tuned)
+    primary = next(one for one in by_task.compared if one.metric == by_task.why.metric)
     outcome = _outcome(primary)
-    each = _each_row(rows, base, tuned, why.metric)
+    each = _each_row(rows, by_task.base, tuned, primary.metric)
     verdict = Verdict(
         outcome=outcome,
         sentence=_sentence(outcome, primary),
-        baseline=baseline,
+        baseline=by_task.baseline,
         primary=primary,
-        primary_why=why.sentence,
-        others=(*others, *_loss_comparisons(task, base, tuned)),
+        primary_why=by_task.why.sentence,
+        others=tuple(one for one in by_task.compared if one is not primary),
         samples=telling_samples(each),
+        confusion=by_task.confusion,
+        per_label=by_task.per_label,
         forgetting=forgetting,
         suspects=suspects.found,
         suspects_note=suspects.note,
         cost=cost,
-        **details,
     )
     return Judgement(verdict, each)
+
+
+def _by_labels(rows: HeldOut, untrained: Measured, tuned: Measured, common_label: str) -> ByTask:
+    why = why_of_labels(rows.expected)
+    baseline, base = _stronger_baseline(rows, untrained, common_label, why.metric)
+    labels = labels_of(rows.expected, base.answers, tuned.answers)
+    before, after = (Labelled.of(rows.expected, got.answers, labels) for got in (base, tuned))
+    loss = compare_losses(base.losses, tuned.losses, base.num_labels, per="row")
+    confusion, per_label = confusion_of(labels, before, after), label_scores(labels, before, after)
+    return ByTask(why, baseline, base, [*_label_comparisons(before, after), loss], confusion, per_label)
+
+
+def _by_texts(rows: HeldOut, base: Measured, tuned: Measured) -> ByTask:
+    losses = base.losses, tuned.losses, base.num_labels
+    compared = [
+        *_text_comparisons(rows.expected, base.answers, tuned.answers),
+        compare_losses(*losses, per="word piece"),
+        compare_perplexity(*losses),
+    ]
+    return ByTask(_why_of_texts(rows.expected), "The base model as it is, with the same prompts.", base, compared)
 
 
 def why_of_labels(expected: Sequence[str]) -> Why:
@@ -132,13 +154,6 @@ def _label_comparisons(base: Labelled, tuned: Labelled) -> list[Comparison]:
         compare("balanced_accuracy", "balanced accuracy", base, tuned, balanced_accuracy, gain=gain),
         compare("mcc", "Matthews correlation", base, tuned, matthews, gain=gain, is_percent=False),
     ]
-
-
-def _loss_comparisons(task: Task, base: Measured, tuned: Measured) -> list[Comparison]:
-    before, after, counts = base.losses, tuned.losses, base.num_labels
-    if task == "classify":
-        return [compare_losses(before, after, counts, per="row")]
-    return [compare_losses(before, after, counts, per="word piece"), compare_perplexity(before, after, counts)]
 
 
 def _stronger_baseline(rows: HeldOut, untrained: Measured, common_label: str, metric: str) -> tuple[str, Measured]:
