@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "webapp.datasets",
     "webapp.base_models",
     "webapp.workers",
+    "webapp.errands",
     "webapp.webhooks",
     "webapp.jobs",
     "webapp.adapters",

@@ -29,6 +29,15 @@ def adapters_dir() -> Path:
     return _data_dir() / "adapters"
 
 
+def errands_dir() -> Path:
+    return _data_dir() / "errands"
+
+
+def errand_dir(errand_id: UUID, attempt: int) -> Path:
+    """What an errand's child is run on; gone once it has ended."""
+    return errands_dir() / f"{errand_id}.{attempt}"
+
+
 def upload_path(upload_id: UUID) -> Path:
     """The file as the person sent it."""
     return uploads_dir() / str(upload_id)
@@ -59,9 +68,18 @@ def adapter_dir(version_id: UUID) -> Path:
     return adapters_dir() / str(version_id)
 
 
+def base_models_dir() -> Path:
+    return _data_dir() / "base_models"
+
+
 def base_model_dir(model_id: str) -> Path:
-    """A starter model, converted and ready."""
-    return _data_dir() / "base_models" / model_id
+    """A starter model, converted and ready; or one that was fetched from the Hub."""
+    return base_models_dir() / model_id
+
+
+def base_model_parts_dir(model_id: str) -> Path:
+    """What has come of a model that is being fetched."""
+    return base_model_dir(f"{model_id}.partial")
 
 
 def hub_token_keys_path() -> Path:

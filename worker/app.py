@@ -17,11 +17,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
 from webapp.celery import app  # noqa: E402
+from webapp.errands.attempts import worker_errands_release  # noqa: E402
 from webapp.jobs.endings import worker_jobs_release  # noqa: E402
 from webapp.upkeep.threads import Upkeep  # noqa: E402
 from webapp.workers.models import Intent, Worker  # noqa: E402
 from webapp.workers.rules import Refused  # noqa: E402
 from worker.broker_garbage import garbage_refuse  # noqa: E402
+from worker.errands import Errands  # noqa: E402
 from worker.identity import identify  # noqa: E402
 from worker.memory_kills import memory_kills_note, memory_kills_since_note  # noqa: E402
 from worker.presence import Presence  # noqa: E402
@@ -42,6 +44,7 @@ class _Process:
     """What runs in this worker process beside Celery."""
 
     slots: Slots | None = None
+    errands: Errands | None = None
     presence: Presence | None = None
     upkeep: Upkeep | None = None
 
@@ -67,6 +70,7 @@ def _release_what_was_left(worker: Worker) -> None:
     note = memory_note_path(worker)
     try:
         worker_jobs_release(worker, memory_ran_out=memory_kills_since_note(note) > 0)
+        worker_errands_release(worker)
     except Error as error:
         log.warning("what this worker held is left to the leases, the database is away: %s", error)
         connection.close()
@@ -75,7 +79,9 @@ def _release_what_was_left(worker: Worker) -> None:
 
 def _begin(worker: Worker) -> None:
     _Process.slots = Slots(worker)
-    BELL.append(_Process.slots.ring)
+    _Process.errands = Errands(worker)
+    _Process.errands.start()
+    BELL.extend([_Process.slots.ring, _Process.errands.ring])
     _Process.presence = Presence(worker.id, _follow)
     _Process.presence.start()
     _Process.upkeep = Upkeep()
@@ -92,16 +98,18 @@ def _follow(worker: Worker) -> None:
 
 @worker_shutting_down.connect
 def _leave(**_: Any) -> None:
-    if _Process.slots is not None:
-        _Process.slots.leave()
+    for threads in (_Process.slots, _Process.errands):
+        if threads is not None:
+            threads.leave()
 
 
 @worker_shutdown.connect
 def _end(**_: Any) -> None:
     """Celery has let go of the broker; now the jobs' last words, then ours."""
-    if _Process.slots is not None:
-        _Process.slots.leave()
-        _Process.slots.join()
+    _leave()
+    for threads in (_Process.errands, _Process.slots):
+        if threads is not None:
+            threads.join()
     if _Process.upkeep is not None:
         _Process.upkeep.stop()
     if _Process.presence is not None:

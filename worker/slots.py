@@ -17,6 +17,7 @@ from webapp import storage
 from webapp.contract.devices import Device
 from webapp.jobs.attempts import job_claim
 from webapp.workers.models import Intent, Worker
+from worker.bell import Bell
 from worker.memory_kills import memory_kills_note
 from worker.run import Run, Slot
 from worker.slot_lock import slot_lock_path, slot_lock_try
@@ -39,8 +40,7 @@ class Slots:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.is_leaving = threading.Event()
-        self._bell = threading.Condition()
-        self._num_rings = 0
+        self._bell = Bell()
         self._threads: dict[int, threading.Thread] = {}
 
     def follow(self, worker: Worker) -> None:
@@ -55,9 +55,7 @@ class Slots:
 
     def ring(self) -> None:
         """There may be work."""
-        with self._bell:
-            self._num_rings += 1
-            self._bell.notify_all()
+        self._bell.ring()
 
     def leave(self) -> None:
         """Hand back what runs and take nothing more."""
@@ -95,7 +93,7 @@ class Slots:
 
     def _take_jobs(self, slot: Slot) -> None:
         while not self._is_over(slot.number):
-            rings_before = self._num_rings
+            rings_before = self._bell.num_rings
             try:
                 job = job_claim(self.worker_seen(), slot.number)
             except Error as error:
@@ -105,7 +103,7 @@ class Slots:
                 continue
             if job is None:
                 connection.close()
-                self._wait_for_bell(rings_before)
+                self._bell.wait(rings_before, settings.TIMING.poll)
             else:
                 Run(job, slot, self.order).carry_out()
                 memory_kills_note(memory_note_path(self.worker))
@@ -113,12 +111,6 @@ class Slots:
     def worker_seen(self) -> Worker:
         """A view of the row of the caller's own: `job_claim` brings it up to date in this thread."""
         return Worker(id=self.worker.id, name=self.worker.name)
-
-    def _wait_for_bell(self, rings_before: int) -> None:
-        with self._bell:
-            self._bell.wait_for(
-                lambda: self._num_rings != rings_before or self.is_leaving.is_set(), settings.TIMING.poll
-            )
 
     def _is_over(self, number: int) -> bool:
         return self.is_leaving.is_set() or number >= self.worker.slots

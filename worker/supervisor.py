@@ -33,7 +33,9 @@ TICK_SECONDS = 0.5
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
 _ENGINE_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_", "GRAFTWORK_STUB_")
-_INDEX_PREFIXES = ("PIP_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "http_", "https_", "no_proxy", "XDG_")
+_NETWORK_PREFIXES = ("SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "http_", "https_", "no_proxy")
+_INDEX_PREFIXES = ("PIP_", "XDG_", *_NETWORK_PREFIXES)
+_HUB_PREFIXES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", *_NETWORK_PREFIXES)
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,26 @@ def run_base_model_fetch(model_id: str, destination: Path, job_dir: Path, tick: 
     return _run(command, job_dir, _environment(leash.more, _INDEX_PREFIXES), tick, leash)
 
 
+def run_errand(
+    module: str, folder: Path, tick: Tick, leash: Leash, *, first_line: str = "", asks_hub: bool = False
+) -> Outcome:
+    """Small work for a page. `first_line` is the first thing the child reads, before all orders, and lies nowhere."""
+    environment = _environment(leash.more, _HUB_PREFIXES if asks_hub else ())
+    return _run([sys.executable, "-m", module, str(folder)], folder, environment, tick, leash, first_line)
+
+
 def _command(module: str, *words: str) -> list[str]:
     return [sys.executable, "-m", module, *words, "--supervised"]
 
 
-def _run(command: Sequence[str], job_dir: Path, environment: Mapping[str, str], tick: Tick, leash: Leash) -> Outcome:
+def _run(
+    command: Sequence[str],
+    job_dir: Path,
+    environment: Mapping[str, str],
+    tick: Tick,
+    leash: Leash,
+    first_line: str | None = None,
+) -> Outcome:
     offset = (job_dir / EVENTS).stat().st_size if (job_dir / EVENTS).exists() else 0
     kills_before = memory_kills()
     with (job_dir / LOG).open("ab") as log:
@@ -87,6 +104,8 @@ def _run(command: Sequence[str], job_dir: Path, environment: Mapping[str, str], 
         )
     _offer_to_the_kernel(child.pid)
     try:
+        if first_line is not None:
+            _say(child, first_line.encode() + b"\n")
         outcome = _Watch(child, job_dir / EVENTS, offset, leash).until_it_ends(tick)
     finally:
         _kill(child)
@@ -129,10 +148,7 @@ class _Watch:
         # One that keeps has its rows to measure yet; only to stop there is a time.
         if order != "keep" and self.asked_at is None:
             self.asked_at = time.monotonic()
-        assert self.child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.child.stdin.write(_LETTER[order] + b"\n")
-            self.child.stdin.flush()
+        _say(self.child, _LETTER[order] + b"\n")
 
     def _end_if_due(self) -> None:
         now = time.monotonic()
@@ -144,6 +160,13 @@ class _Watch:
     def _end(self, why: Literal["ordered", "deaf", "stalled"]) -> None:
         self.why_killed = self.why_killed or why
         _kill(self.child)
+
+
+def _say(child: subprocess.Popen[bytes], words: bytes) -> None:
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(words)
+        child.stdin.flush()
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from webapp import storage
 from webapp.adapters.models import AdapterVersion
 from webapp.datasets.models import DatasetVersion, Upload
+from webapp.errands.models import Errand
 from webapp.jobs.models import Job
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def stray_files_collect() -> list[Path]:
         storage.adapters_dir(): AdapterVersion.objects.all(),
         storage.datasets_dir(): DatasetVersion.objects.all(),
         storage.uploads_dir(): Upload.objects.all(),
+        storage.errands_dir(): Errand.objects.moving(),
     }
     strays = [
         path for folder, rows in known.items() for path in _strays(folder, set(rows.values_list("id", flat=True)))

@@ -1,4 +1,4 @@
-"""What need not be kept: files that no row speaks of, checkpoints past their use, SQLite's write-ahead log."""
+"""What need not be kept: files that no row speaks of, checkpoints past their use, old errands, SQLite's own log."""
 
 import shutil
 from datetime import datetime, timedelta
@@ -7,8 +7,10 @@ from pathlib import Path
 from django.db import connection
 
 from webapp import storage
+from webapp.base_models.leftovers import hub_leftovers_remove
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.job_dir import CHECKPOINTS
+from webapp.errands.services import errands_forget
 from webapp.jobs.models import Job
 from webapp.upkeep.stray_files import stray_files_collect
 
@@ -22,7 +24,9 @@ before is kept in case a file is damaged."""
 def tidy(now: datetime) -> None:
     """Doing it twice at once does no harm: what is gone is gone."""
     stray_files_collect()
+    hub_leftovers_remove()
     old_checkpoints_remove(now)
+    errands_forget(now)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
