@@ -12,6 +12,7 @@ import torch
 
 from tests.engine.runs import KINDS, MAKERS
 from tests.tiny import tiny_recipe
+from webapp.contract.methods import METHODS
 from webapp.contract.tasks import Task
 from webapp.contract.verdict import Forgetting
 from worker.engine.fit import step_loss
@@ -24,6 +25,7 @@ from worker.engine.stop import never
 from worker.engine.training import Standing
 
 FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)
+IN_FRONT = {"prompt_tuning", "p_tuning", "prefix_tuning"}
 TASKS: list[Task] = ["generate", "classify", "transform"]
 
 
@@ -62,6 +64,17 @@ def test_the_untouched_model_has_forgotten_nothing(case: Case) -> None:
 def test_an_adapter_that_does_nothing_yet_forgets_nothing(case: Case) -> None:
     recipe = tiny_recipe(case.folder, task=case.task, method="lora")
     assert abs(case.after(ENGINE_METHODS["lora"].build(case.base, recipe, case.folder)).difference) < 1e-6
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("method", METHODS)
+def test_of_every_method_it_can_be_told(method: str, task: Task, tmp_path: Path) -> None:
+    """What changes weights begins at the base itself; what stands before the text changes it from the start."""
+    case = Case(task, tmp_path)
+    recipe = tiny_recipe(case.folder, task=task, method=method, **({"num_blocks": 1} if method == "freezing" else {}))
+    found = case.after(ENGINE_METHODS[method].build(case.base, recipe, case.folder).eval())
+    assert np.isfinite([found.base, found.tuned, found.low, found.high]).all()
+    assert (abs(found.difference) < 1e-3) == (method not in IN_FRONT)
 
 
 def test_drift_grows_as_the_weights_are_spoilt(tmp_path: Path) -> None:
