@@ -21,7 +21,8 @@ from webapp.errands.attempts import (
 )
 from webapp.errands.models import Errand, Kind
 from webapp.workers.models import Worker
-from worker.errand_kinds import WAYS, CannotDo
+from worker.errand_kinds import WAYS
+from worker.errand_way import CannotDo
 from worker.supervisor import Leash, Order, Outcome, run_errand
 
 log = logging.getLogger(__name__)
