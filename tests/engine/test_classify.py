@@ -9,7 +9,8 @@ from tests.tiny import make_bert, tiny_recipe
 from worker.engine.encode import Encoded, encode_text
 from worker.engine.forward import Model, class_logits
 from worker.engine.methods import ENGINE_METHODS
-from worker.engine.model import Place, load_base, load_tokenizer
+from worker.engine.model import Place, load_base
+from worker.engine.tokenizer import load_tokenizer
 
 FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)
 

@@ -21,9 +21,10 @@ from worker.engine.forward import Model
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
 from worker.engine.methods import ENGINE_METHODS
-from worker.engine.model import Place, load_base, load_tokenizer
+from worker.engine.model import Place, load_base
 from worker.engine.shelf import Shelf
 from worker.engine.stop import never
+from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing, Training
 
 FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)

@@ -20,8 +20,9 @@ from worker.engine.forgetting import A_FEW, TEXTS, GeneralTexts, drift, light_of
 from worker.engine.forward import Model
 from worker.engine.measuring import Measuring
 from worker.engine.methods import ENGINE_METHODS
-from worker.engine.model import Place, load_base, load_tokenizer
+from worker.engine.model import Place, load_base
 from worker.engine.stop import never
+from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing
 
 FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)

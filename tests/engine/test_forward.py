@@ -13,7 +13,7 @@ from worker.engine.encode import Encoded, encode_chat
 from worker.engine.forward import Model, row_losses, unwrapped
 from worker.engine.generate import answers
 from worker.engine.methods import ENGINE_METHODS
-from worker.engine.model import load_tokenizer
+from worker.engine.tokenizer import load_tokenizer
 
 TEXTS = ["a", "some words", "a longer line of words, to be padded against"]
 

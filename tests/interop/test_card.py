@@ -12,9 +12,9 @@ from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_pair, e
 from worker.engine.measure import measure
 from worker.engine.methods.adapterhub import save_bottleneck
 from worker.engine.methods.full import save_full
-from worker.engine.model import load_tokenizer
 from worker.engine.save import save_tokenizer
 from worker.engine.snippets import snippet_of
+from worker.engine.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.interop
 

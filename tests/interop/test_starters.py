@@ -12,8 +12,8 @@ from webapp.contract.base_models import STARTERS
 from webapp.contract.tasks import Task
 from worker.base_models.prepare import prepare
 from worker.engine.methods.adapterhub import save_bottleneck
-from worker.engine.model import load_tokenizer
 from worker.engine.save import save_tokenizer
+from worker.engine.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.interop
 

@@ -1,10 +1,13 @@
 """Rows to token ids. Ids and the mask of what is trained on grow together, so neither can exist without the other."""
 
+import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 
 from webapp.contract.rows import Message
+from webapp.contract.tasks import Task
 from worker.engine.errors import TrainingError
 
 PLAIN_TEMPLATE = (
@@ -45,6 +48,35 @@ class Encoded(NamedTuple):
         if self.label >= 0:
             return 1
         return len(self.target) or sum(self.trained)
+
+
+def row_encoder(
+    task: Task, max_length: int, tokenizer: Tokenizer, labels: list[str]
+) -> Callable[[dict[str, Any]], Encoded]:
+    """What each row of a job, in the columns of rows.parquet, becomes."""
+    numbers = {label: number for number, label in enumerate(labels)}
+
+    def encode(row: dict[str, Any]) -> Encoded:
+        if task == "classify":
+            return encode_text(tokenizer, row["input"], numbers[row["output"]], max_length)
+        if task == "transform":
+            return encode_pair(tokenizer, row["input"], row["output"], max_length)
+        try:
+            encoded = encode_chat(tokenizer, messages_of(row), max_length)
+        except TrainingError as error:
+            raise TrainingError(error.code, f"Line {row['line']}: {error.message}") from error
+        if not any(encoded.trained):
+            raise TrainingError("data", f"Line {row['line']}: the base model's template leaves nothing to train on.")
+        return encoded
+
+    return encode
+
+
+def messages_of(row: dict[str, Any]) -> list[Message]:
+    """A row's conversation: its own, or its input and output as one exchange."""
+    if row["messages"]:
+        return [Message(**message) for message in json.loads(row["messages"])]
+    return [Message(role="user", content=row["input"]), Message(role="assistant", content=row["output"])]
 
 
 def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) -> Encoded:

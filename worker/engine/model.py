@@ -1,4 +1,4 @@
-"""The base model and its tokenizer, from a local folder only: no network, no code that comes with a model."""
+"""The base model, from a local folder only: no network, no code that comes with a model."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +10,12 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
 )
 
 from webapp.contract.tasks import Task
-from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
-from worker.engine.errors import TrainingError, is_out_of_memory
+from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
+from worker.engine.tokenizer import refused
 
 
 class Place(NamedTuple):
@@ -55,23 +54,7 @@ def _config(folder: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise _refused("The base model's config.json cannot be read.", error) from error
-
-
-def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
-    """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter.
-
-    Raises TrainingError.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _refused("The base model's tokenizer cannot be loaded.", error) from error
-    if task == "generate" and tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_TEMPLATE
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+        raise refused("The base model's config.json cannot be read.", error) from error
 
 
 def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Model:
@@ -96,12 +79,7 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Mode
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise
-        raise _refused("The base model cannot be loaded from its folder.", error) from error
+        raise refused("The base model cannot be loaded from its folder.", error) from error
     # What the config tells is how the model was kept, also where it is computed with more exactly.
     model.config.dtype = place.stored
     return model.to(place.device).requires_grad_(False).eval()
-
-
-def _refused(what: str, error: Exception) -> TrainingError:
-    remedy = "Look whether its folder is whole, or choose another base model."
-    return TrainingError("base_model", f"{what} {remedy}", f"{type(error).__name__}: {error}"[:500])

@@ -1,8 +1,7 @@
 """The job's rows, encoded once, kept on disk in Arrow and read by number: memory stays flat in the row count."""
 
-import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -12,9 +11,9 @@ from pyarrow import ArrowInvalid
 
 from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
-from webapp.contract.rows import SPLIT_COLUMN, Message
+from webapp.contract.rows import SPLIT_COLUMN
 from webapp.contract.split import Side
-from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_pair, encode_text
+from worker.engine.encode import Encoded, Tokenizer, row_encoder
 from worker.engine.errors import TrainingError, is_storage_full
 
 CACHE = "cache"
@@ -78,7 +77,7 @@ def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
     """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on."""
     table = _table(job_dir)
     labels = sorted(set(table["output"])) if recipe.task == "classify" else []
-    encode = row_encoder(recipe, tokenizer, labels)
+    encode = row_encoder(recipe.task, recipe.whole("max_length"), tokenizer, labels)
     table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
     sides: dict[Side, Any] = {side: _side(table, side) for side in ("train", "validation", "test")}
     train, test = sides["train"], sides["test"]
@@ -105,33 +104,6 @@ def _table(job_dir: Path) -> Any:
             raise
         message = f"The job's rows cannot be read: {ROWS} is missing or damaged. Start the job again from its dataset."
         raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
-
-
-def row_encoder(recipe: Recipe, tokenizer: Tokenizer, labels: list[str]) -> Callable[[dict[str, Any]], Encoded]:
-    max_length = recipe.whole("max_length")
-    numbers = {label: number for number, label in enumerate(labels)}
-
-    def encode(row: dict[str, Any]) -> Encoded:
-        if recipe.task == "classify":
-            return encode_text(tokenizer, row["input"], numbers[row["output"]], max_length)
-        if recipe.task == "transform":
-            return encode_pair(tokenizer, row["input"], row["output"], max_length)
-        try:
-            encoded = encode_chat(tokenizer, messages_of(row), max_length)
-        except TrainingError as error:
-            raise TrainingError(error.code, f"Line {row['line']}: {error.message}") from error
-        if not any(encoded.trained):
-            raise TrainingError("data", f"Line {row['line']}: the base model's template leaves nothing to train on.")
-        return encoded
-
-    return encode
-
-
-def messages_of(row: dict[str, Any]) -> list[Message]:
-    """A row's conversation: its own, or its input and output as one exchange."""
-    if row["messages"]:
-        return [Message(**message) for message in json.loads(row["messages"])]
-    return [Message(role="user", content=row["input"]), Message(role="assistant", content=row["output"])]
 
 
 def _side(table: Any, side: Side) -> Any:

@@ -25,11 +25,12 @@ from worker.engine.inputs import Inputs, read_inputs
 from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.methods.pissa import START
-from worker.engine.model import Place, choose_place, load_base, load_tokenizer
+from worker.engine.model import Place, choose_place, load_base
 from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.shelf import Shelf
 from worker.engine.stop import Asking
+from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Training, peak_memory_bytes
 from worker.engine.verdict import judge
 

@@ -1,0 +1,30 @@
+"""The base model's tokenizer, from a local folder only; a file of its own, since to render rows needs no torch."""
+
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from webapp.contract.tasks import Task
+from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
+from worker.engine.errors import TrainingError
+
+
+def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
+    """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter.
+
+    Raises TrainingError.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise refused("The base model's tokenizer cannot be loaded.", error) from error
+    if task == "generate" and tokenizer.chat_template is None:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def refused(what: str, error: Exception) -> TrainingError:
+    remedy = "Look whether its folder is whole, or choose another base model."
+    return TrainingError("base_model", f"{what} {remedy}", f"{type(error).__name__}: {error}"[:500])
