@@ -10,8 +10,9 @@ import pytest
 from tests.base_models.hub_server import GB, TINY, TOKEN, Hub
 from tests.base_models.test_hub_fetch import MB, request_of
 from tests.stack import PROJECT
+from webapp.contract.errand_dir import ANSWER, REQUEST
 from webapp.contract.events import Failed, read_events
-from webapp.contract.hub import ANSWER, REQUEST, HubLook, HubRequest
+from webapp.contract.hub import HubLook, HubRequest
 from webapp.contract.job_dir import EVENTS, LOG
 from worker.engine.child import DONE, FAILED
 

@@ -1,9 +1,10 @@
-"""The form by which an admin registers a model folder."""
+"""The forms by which an admin registers a model folder, and a person names a model of the Hub."""
 
 from pathlib import Path
 
 from django import forms
 
+from webapp.contract.hub import id_problem, revision_problem
 from webapp.contract.model_config import NotABaseModel
 from webapp.contract.model_folder import FolderReport, read_model_folder
 
@@ -32,3 +33,34 @@ class FolderForm(forms.Form):
         except OSError as error:
             raise forms.ValidationError(f"The folder cannot be read: {error.strerror}.") from error
         return str(folder)
+
+
+class HubForm(forms.Form):
+    """Which model of the Hub to look at."""
+
+    hub_id = forms.CharField(
+        # Any longer one is refused by its form; the limit only keeps the page's answer short.
+        max_length=300,
+        label="Name on the Hub",
+        help_text="As on the model's page: owner/name, for instance HuggingFaceTB/SmolLM2-360M-Instruct.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}),
+    )
+    revision = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Revision (optional)",
+        help_text="A commit, tag or branch. Empty: the newest of main.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off"}),
+    )
+
+    def clean_hub_id(self) -> str:
+        hub_id: str = self.cleaned_data["hub_id"]
+        if problem := id_problem(hub_id):
+            raise forms.ValidationError(problem)
+        return hub_id
+
+    def clean_revision(self) -> str:
+        revision: str = self.cleaned_data["revision"] or "main"
+        if problem := revision_problem(revision):
+            raise forms.ValidationError(problem)
+        return revision

@@ -5,10 +5,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from webapp.accounts.models import User
 from webapp.base_models.catalogue import may_remove, model_card
 from webapp.base_models.forms import FolderForm
+from webapp.base_models.hub import fetches_seen_by, why_not
 from webapp.base_models.models import BaseModel
 from webapp.base_models.services import InUse, base_model_register, base_model_remove
 from webapp.contract.base_models import STARTERS
@@ -17,6 +19,11 @@ from webapp.contract.base_models import STARTERS
 @require_safe
 def base_model_list(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
+    fetching = fetches_seen_by(request.user)
+    num_moving = sum(fetch.is_moving for fetch in fetching)
+    if request.htmx and request.GET.get("moving") != str(num_moving):  # type: ignore[attr-defined]
+        # Asked by the page itself, which shows fetches that have ended meanwhile: they are models now.
+        return HttpResponseClientRefresh()
     cards = [model_card(model, request.user) for model in BaseModel.objects.visible_to(request.user)]
     return render(
         request,
@@ -24,6 +31,9 @@ def base_model_list(request: HttpRequest) -> HttpResponse:
         {
             "starters": [card for card in cards if card.model.id in STARTERS],
             "registered": [card for card in cards if card.model.folder],
+            "fetching": fetching,
+            "num_moving": num_moving,
+            "why_not": why_not(request.user),
             "fetched": [card for card in cards if card.model.hub_id],
         },
     )

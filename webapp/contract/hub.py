@@ -12,9 +12,6 @@ HUB_ID = re.compile(r"[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}")
 REVISION = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
-REQUEST, ANSWER = "request.json", "answer.json"
-"""In the child's folder: a HubRequest, and the HubLook or FetchedModel it came to."""
-
 _NAMES = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "model.safetensors.index.json",

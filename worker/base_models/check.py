@@ -6,6 +6,7 @@ FolderReport, or one line that says what is wrong and ends with code 4.
 
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from webapp.contract.model_folder import FolderReport, read_model_folder
 from worker.base_models.finite import not_finite_tensor
 from worker.engine.child import FAILED
 
+_MOST_BYTES = 6_000_000_000
+"""Of memory of its own: weights are only mapped. A tokenizer that wants more is an attack."""
 _JSON = ("config.json", "generation_config.json", "tokenizer_config.json")
 
 
@@ -72,6 +75,7 @@ def _first_line(error: Exception) -> str:
 
 
 def main() -> int:
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
     try:
         print(check(Path(sys.argv[1])).model_dump_json())  # noqa: T201
     except NotABaseModel as error:

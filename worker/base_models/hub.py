@@ -13,8 +13,9 @@ from pathlib import Path
 
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+from webapp.contract.errand_dir import ANSWER, REQUEST
 from webapp.contract.events import PhaseMoved, append_event
-from webapp.contract.hub import ANSWER, REQUEST, FetchedModel, HubLook, HubRequest
+from webapp.contract.hub import FetchedModel, HubLook, HubRequest
 from webapp.contract.job_dir import EVENTS
 from worker.base_models.hub_fetch import fetch
 from worker.base_models.hub_look import look_at
