@@ -175,12 +175,12 @@ class _StoreHandler(_Handler):
             self.wfile.write(content[begin:end])
             self.close_connection = True
             return
-        if self.hub.stall_at is not None:
-            self.wfile.write(content[begin : self.hub.stall_at])
+        if (stall_at := self.hub.stall_at) is not None:
+            self.wfile.write(content[begin:stall_at])
             self.wfile.flush()
             self.hub.stalled.set()
             self.hub.go_on.wait(60)
-            begin = max(begin, self.hub.stall_at)
+            begin = max(begin, stall_at)
         self.wfile.write(content[begin:])
 
 

@@ -99,6 +99,13 @@ def test_a_licence_by_another_name_is_shown(hub: Hub, model: Path, aside: Path) 
     assert look(aside).licence == ""
 
 
+def test_what_no_database_keeps_is_left_out_of_a_strangers_words(hub: Hub, model: Path, aside: Path) -> None:
+    hub.repos[TINY].card = {"license": "mit\x00\ud800\u202e" + "x" * 1000}
+    hub.repos[TINY].files["evil\x00.py"] = b"x"
+    found = look(aside)
+    assert found.licence == ("mit" + "x" * 1000)[:100] and found.left_behind == ("evil.py",)
+
+
 def test_a_model_that_is_not_there_is_told(hub: Hub, aside: Path) -> None:
     without, with_token = refused(aside), refused(aside, token=TOKEN)
     assert without.problem == with_token.problem == "not_found"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.base_models.hub_server import Hub, serving
 from tests.person import PASSWORD, USERNAME
 from tests.stack import RunningStack, running_stack
 from tests.tiny import make_llama
@@ -46,8 +47,16 @@ class Watched:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with running_stack(tmp_path_factory.mktemp("browser") / "home") as running:
+def hub() -> Iterator[Hub]:
+    """What the stack takes for the Hub; models are put on it by the tests."""
+    with serving() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, hub: Hub) -> Iterator[RunningStack]:
+    home = tmp_path_factory.mktemp("browser") / "home"
+    with running_stack(home, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0", NO_PROXY="127.0.0.1") as running:
         yield running
 
 

@@ -53,7 +53,7 @@ def _look(request: HubRequest, info: ModelInfo) -> HubLook:
         is_private=bool(info.private),
         is_gated=bool(info.gated),
         files=tuple(sorted(files, key=lambda file: file.name)),
-        left_behind=tuple(one.rfilename[:100] for one in siblings if not is_wanted(one.rfilename))[:_MOST_NAMED],
+        left_behind=tuple(_printable(one.rfilename) for one in siblings if not is_wanted(one.rfilename))[:_MOST_NAMED],
         num_params=info.safetensors.total if info.safetensors else 0,
     )
 
@@ -74,7 +74,12 @@ def _licence(info: ModelInfo) -> str:
     if licence == "other":
         licence = card.get("license_name") or card.get("license_link") or licence
     words = licence if isinstance(licence, list) else [licence]
-    return ", ".join(str(word) for word in words if word)[:100]
+    return _printable(", ".join(str(word) for word in words if word))
+
+
+def _printable(words: str) -> str:
+    """A stranger's words, short, and without what no database keeps or no page shows."""
+    return "".join(letter for letter in words if letter.isprintable())[:100]
 
 
 def _with_config(look: HubLook, read: Callable[[str], dict[str, Any]]) -> HubLook:
@@ -86,7 +91,7 @@ def _with_config(look: HubLook, read: Callable[[str], dict[str, Any]]) -> HubLoo
         problem = problem or code_problem(name, without_needless(said)) or ""
     # Where the template lies has changed with time.
     has_template = "chat_template" in of_tokenizer or _size(look, "chat_template.jinja") is not None
-    found = {"model_type": model_type[:100], "shape": shape, "problem": problem, "has_chat_template": has_template}
+    found = {"model_type": _printable(model_type), "shape": shape, "problem": problem, "has_chat_template": has_template}
     return look.model_copy(update=found)
 
 
