@@ -1,32 +1,12 @@
-"""How each kind of errand is done: what its child is told, which program it is, and what is kept of its answer."""
+"""How each kind of errand is done: which program its child is, what that is told, and what is kept of its answer."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from webapp.errands.models import Kind
+from worker.errand_way import Way
+from worker.hub_errands import FETCH_SECONDS, LOOK_SECONDS, keep_fetched, tell_fetch, tell_look
+from worker.preview_errand import PREVIEW_BLAME, PREVIEW_SECONDS, tell_preview
 
-from webapp.errands.models import Errand, Kind
-
-Answer = dict[str, Any]
-
-
-class CannotDo(Exception):
-    """Why an errand cannot even begin, or its answer not be kept, in a sentence for people."""
-
-
-class Told(NamedTuple):
-    """What the child gets: `request` becomes request.json, `first_line` goes through its standard input alone."""
-
-    request: str
-    first_line: str = ""
-
-
-class Way(NamedTuple):
-    """`tell` and `keep` may raise CannotDo. `seconds`: without a word from the child for so long, it is ended."""
-
-    module: str
-    tell: Callable[[Errand], Told]
-    seconds: float
-    keep: Callable[[Errand, Answer], Answer] = lambda _errand, answer: answer
-    asks_hub: bool = False
-
-
-WAYS: dict[Kind, Way] = {}
+WAYS: dict[Kind, Way] = {
+    Kind.PREVIEW: Way("worker.engine.preview", tell_preview, PREVIEW_SECONDS, blame=PREVIEW_BLAME),
+    Kind.LOOK_AT_MODEL: Way("worker.base_models.hub", tell_look, LOOK_SECONDS, asks_hub=True),
+    Kind.FETCH_MODEL: Way("worker.base_models.hub", tell_fetch, FETCH_SECONDS, keep=keep_fetched, asks_hub=True),
+}

@@ -121,7 +121,7 @@ class ErrandRun:
 
     def _why(self, outcome: Outcome) -> str:
         if outcome.why_killed == "stalled" or outcome.exit_code == -signal.SIGXCPU:
-            return f"It took longer than the {self.way.seconds:g} seconds it may take, and was ended."
+            return f"It took longer than it may and was ended. {self.way.blame}".strip()
         if outcome.out_of_memory:
-            return "The machine's memory ran out, and it was ended."
-        return f"It ended before it was done (code {outcome.exit_code})."
+            return f"The machine's memory ran out, and it was ended. {self.way.blame}".strip()
+        return f"It ended before it was done (code {outcome.exit_code}). {self.way.blame}".strip()

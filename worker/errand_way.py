@@ -20,10 +20,12 @@ class Told(NamedTuple):
 
 
 class Way(NamedTuple):
-    """`tell` and `keep` may raise CannotDo. `seconds`: without a word from the child for so long, it is ended."""
+    """`tell` and `keep` may raise CannotDo. `seconds`: without a word from the child for so long, it is ended.
+    `blame`: what it is most likely due to when a child takes too much time or memory."""
 
     module: str
     tell: Callable[[Errand], Told]
     seconds: float
     keep: Callable[[Errand, Answer], Answer] = lambda _errand, answer: answer
     asks_hub: bool = False
+    blame: str = ""

@@ -22,6 +22,11 @@ PLAIN_TEMPLATE = (
 
 _REWRITES = "The base model's chat template rewrites earlier turns. Use another base model."
 
+_TEMPLATE_FAULTS = (
+    TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""A template is a program, and fails like one."""
+
 Tokenizer = Any
 
 
@@ -140,7 +145,8 @@ def _render(tokenizer: Tokenizer, messages: list[Message], *, add_generation_pro
     turns = [message.model_dump() for message in messages]
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt)
-    except TemplateError as error:
-        message = f"The base model's chat template refuses this conversation: {error}. Change it or the base model."
+    except _TEMPLATE_FAULTS as error:
+        reason = str(error)[:300].rstrip(".") or type(error).__name__
+        message = f"The base model's chat template refuses this conversation: {reason}. Change it or the base model."
         raise TrainingError("data", message) from error
     return text
