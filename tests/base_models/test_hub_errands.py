@@ -1,5 +1,6 @@
 """From a name on the page to a model that jobs start from, by a real child and a Hub on this machine."""
 
+import json
 import logging
 import os
 import threading
@@ -10,17 +11,23 @@ import pytest
 from django.db import connection
 
 from tests.base_models.hub_server import TINY, TOKEN, Hub
-from tests.factories import make_worker
+from tests.factories import make_version, make_worker
+from tests.jobs.made import claim
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.adapters.models import AdapterVersion
 from webapp.base_models.hub import fetch_ask, look_ask
 from webapp.base_models.models import BaseModel
 from webapp.contract.hub import HubLook
 from webapp.contract.model_folder import read_model_folder
+from webapp.contract.presets import auto_knobs
+from webapp.contract.recipe import Recipe
 from webapp.errands.models import Errand, Kind, State
 from webapp.errands.services import errand_stop
 from webapp.hub_tokens.services import hub_token_set
+from webapp.jobs.accept import job_create
 from worker.errand_run import errand_take
+from worker.run import Run, Slot
 
 MB = 1 << 20
 
@@ -131,3 +138,21 @@ def test_a_variable_of_the_worker_is_no_token(
     hub.repos[TINY].token = TOKEN
     assert "knows no model" in do(look_ask(alice, TINY, "main")).error
     assert os.environ["HF_TOKEN"] == TOKEN and {token for _path, _range, token in hub.asked} == {""}
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_job_trains_on_what_was_fetched_and_its_adapter_names_it(
+    hub: Hub, model: Path, alice: User, tmp_path: Path
+) -> None:
+    assert do(fetch_ask(alice, looked_at(alice))).state == State.DONE
+    base = BaseModel.objects.get(hub_id=TINY)
+    recipe = Recipe(
+        task="generate", base_model=base.id, method="lora", knobs=auto_knobs("lora", "generate", base.shape, 60)
+    )
+    job_create(alice, name="On it", dataset_version=make_version(alice), base_model=base, recipe=recipe)
+    with (tmp_path / "lock").open("w") as lock:
+        Run(claim(), Slot(0, lock.fileno(), {}), lambda: ("go_on", "")).carry_out()
+    version = AdapterVersion.objects.get()
+    assert version.job.state == "succeeded" and version.job.base_model == base
+    assert json.loads((version.files_dir / "adapter_config.json").read_text())["base_model_name_or_path"] == TINY
