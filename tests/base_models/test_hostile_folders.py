@@ -1,19 +1,24 @@
 """Model folders that were made to do harm are refused, both when registered and when fetched; nothing in them runs."""
 
+import importlib.util
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as save_torch_file
 
-from tests.tiny import make_llama
+from tests.tiny import make_bert, make_gpt2, make_llama, make_roberta, make_t5
 from webapp.contract.model_config import NotABaseModel
 from webapp.contract.model_folder import read_model_folder
 from worker.base_models.check import check
+from worker.base_models.finite import not_finite_tensor
 
 EVIL = "evil/attention"
 
@@ -57,8 +62,26 @@ def refused(folder: Path) -> str:
     return str(fetched.value)
 
 
-def test_a_good_folder_passes(folder: Path) -> None:
+def test_the_package_that_brings_code_from_the_hub_is_not_installed() -> None:
+    assert importlib.util.find_spec("kernels") is None
+
+
+@pytest.mark.parametrize("make", [make_llama, make_gpt2, make_bert, make_roberta, make_t5])
+def test_a_good_folder_of_every_family_passes(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    folder = make(tmp_path / "good")
     assert check(folder).shape == read_model_folder(folder).shape
+
+
+def test_an_encoder_as_they_were_written_years_ago_passes(tmp_path: Path) -> None:
+    """With a head of its own training, counters that are no weights, and norms by their old names."""
+    folder = make_bert(tmp_path / "old")
+    weights = load_file(folder / "model.safetensors")
+    old = {f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma"): value for name, value in weights.items()}
+    old = {name.replace("LayerNorm.bias", "LayerNorm.beta"): value for name, value in old.items()}
+    old["bert.embeddings.position_ids"] = np.arange(128, dtype=np.int64)[None]
+    old["cls.predictions.bias"] = np.zeros(79, np.float32)
+    save_file({name: value for name, value in old.items() if "pooler" not in name}, folder / "model.safetensors")
+    assert check(folder).shape.family == "bert"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +196,17 @@ def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float) -> 
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(NotABaseModel, match=r"NaN or infinite\), in model\.norm\.weight"):
         check(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_one_number_that_is_none_is_found_in_every_precision(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "model.safetensors"
+    fine = torch.full((1001,), torch.finfo(dtype).max, dtype=dtype)
+    broken = torch.cat([fine, torch.tensor([float("nan")], dtype=dtype)])
+    save_torch_file({"counter": torch.tensor([-1]), "fine": fine}, path)
+    assert not_finite_tensor(path) is None
+    save_torch_file({"counter": torch.tensor([-1]), "fine": fine, "broken": broken}, path)
+    assert not_finite_tensor(path) == "broken"
 
 
 def test_weights_of_another_shape_are_refused(folder: Path) -> None:

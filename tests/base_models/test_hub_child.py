@@ -59,7 +59,8 @@ def test_a_refusal_is_told_as_an_event_without_the_token(hub: Hub, child_dir: Pa
     hub.revoked.add(TOKEN)
     assert start(child_dir, look(tmp_path)).wait() == FAILED
     events, _offset = read_events(child_dir / EVENTS, 0)
-    assert next(event.message for event in events if isinstance(event, Failed)).startswith("The Hub refuses your token")
+    failed = next(event for event in events if isinstance(event, Failed))
+    assert failed.message.startswith("The Hub refuses your token") and failed.evidence == "no_access"
     assert files_with(TOKEN, child_dir) == []
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from tests.base_models_app.folders import CONFIG
 from webapp.accounts.models import User
 from webapp.base_models import hub
+from webapp.base_models.models import BaseModel
+from webapp.base_models.services import base_model_fetched
 from webapp.clock import database_now
 from webapp.contract.hub import FetchedModel, HubFile, HubLook
 from webapp.contract.model_folder import shape_from_config
@@ -27,6 +29,14 @@ def make_look(**fields: Any) -> HubLook:
 def make_fetched(**fields: Any) -> FetchedModel:
     shape = shape_from_config(CONFIG, "llama").model_copy(update={"num_params": 10, "size_bytes": 40})
     return FetchedModel(look=make_look(**fields), shape=shape, has_chat_template=True)
+
+
+def make_model(user: User, **fields: Any) -> BaseModel:
+    """Fetched, with its files in their place."""
+    model = base_model_fetched(make_fetched(**fields), user)
+    model.path.mkdir(parents=True, exist_ok=True)
+    (model.path / "config.json").write_text("{}")
+    return model
 
 
 def asked_look(user: User, look: HubLook | None = None, **fields: Any) -> Errand:

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.base_models_app.looks import COMMIT, TINY, asked_fetch, asked_look, make_fetched, make_look, settle
+from tests.base_models_app.looks import (
+    COMMIT,
+    TINY,
+    asked_fetch,
+    asked_look,
+    make_fetched,
+    make_look,
+    make_model,
+    settle,
+)
 from tests.factories import make_job, make_version
 from webapp import storage
 from webapp.accounts.models import User
@@ -44,7 +53,7 @@ def test_pressed_twice_it_is_fetched_once(alice_client: Client, bob_client: Clie
 @pytest.mark.parametrize("fields", [{"problem": "It is a “mamba” model."}, {}])
 def test_what_cannot_or_need_not_be_fetched_is_not(alice_client: Client, alice: User, fields: dict[str, Any]) -> None:
     if not fields:
-        base_model_fetched(make_fetched(), alice)
+        make_model(alice)
     looked = asked_look(alice, make_look(**fields))
     assert alice_client.post(f"/models/looks/{looked.id}/fetch")["Location"] == f"/models/looks/{looked.id}"
     assert not fetches().exists()
@@ -115,7 +124,7 @@ def test_what_a_token_opened_is_seen_by_its_owner_and_admins_alone(
     asked_fetch(alice, make_look(**fields))
     assert [TINY in text(client) for client in (alice_client, bob_client, admin_client)] == [True, False, True]
     fetches().delete()
-    model = base_model_fetched(make_fetched(**fields), alice)
+    model = make_model(alice, **fields)
     assert [COMMIT in text(client) for client in (alice_client, bob_client, admin_client)] == [True, False, True]
     version = make_version(bob)
     sent = {"dataset": version.id, "task": "generate", "base_model": model.id, "method": "lora", "name": "Mine"}
@@ -126,28 +135,26 @@ def test_what_a_token_opened_is_seen_by_its_owner_and_admins_alone(
 
 
 def test_an_open_model_is_everyones(bob_client: Client, alice: User) -> None:
-    base_model_fetched(make_fetched(), alice)
+    make_model(alice)
     html = text(bob_client)
     assert COMMIT in html and "everyone here" in html and "apache-2.0" in html
 
 
 def test_one_who_leaves_takes_no_private_model_into_the_open(bob_client: Client, alice: User) -> None:
-    base_model_fetched(make_fetched(is_private=True), alice)
+    make_model(alice, is_private=True)
     alice.delete()
     assert COMMIT not in text(bob_client)
 
 
 def test_who_fetched_it_removes_it_with_its_files(alice_client: Client, bob_client: Client, alice: User) -> None:
-    model = base_model_fetched(make_fetched(), alice)
-    model.path.mkdir(parents=True)
+    model = make_model(alice)
     assert bob_client.post(f"/models/{model.id}/remove").status_code == 403
     alice_client.post(f"/models/{model.id}/remove")
     assert not BaseModel.objects.filter(id=model.id).exists() and not model.path.exists()
 
 
 def test_a_model_that_jobs_came_from_stays_with_its_files(alice_client: Client, alice: User) -> None:
-    model = base_model_fetched(make_fetched(), alice)
-    model.path.mkdir(parents=True)
+    model = make_model(alice)
     Job.objects.filter(id=make_job(alice).id).update(base_model=model)
     response = alice_client.post(f"/models/{model.id}/remove", follow=True)
     assert "stays: jobs were trained from it" in response.content.decode() and model.path.exists()
@@ -158,5 +165,5 @@ def test_told_twice_it_is_offered_once(alice: User) -> None:
 
 
 def test_a_fetched_model_names_its_hub_id_and_licence_to_the_adapters(alice: User, tmp_path: Path) -> None:
-    model = base_model_fetched(make_fetched(), alice)
+    model = make_model(alice)
     assert (model.reference, model.licence_words, model.title) == (TINY, "apache-2.0", "tiny")

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.base_models_app.looks import COMMIT, TINY, asked_look, make_fetched, make_look
+from tests.base_models_app.looks import COMMIT, TINY, asked_look, make_look, make_model
 from webapp.accounts.models import User
-from webapp.base_models.services import base_model_fetched
 from webapp.errands.models import Errand, Kind, State
 
 ADD = "/models/add"
@@ -105,9 +104,11 @@ def test_a_hostile_licence_is_only_text(alice_client: Client, alice: User) -> No
 
 
 def test_a_commit_that_is_here_is_said_to_be(alice_client: Client, alice: User) -> None:
-    base_model_fetched(make_fetched(), alice)
-    html = page(alice_client, asked_look(alice, make_look()))
-    assert "here already" in html and "Fetch 2.0 MB" not in html
+    model = make_model(alice)
+    looked = asked_look(alice, make_look())
+    assert "here already" in page(alice_client, looked) and "Fetch 2.0 MB" not in page(alice_client, looked)
+    (model.path / "config.json").unlink()
+    assert "Fetch 2.0 MB" in page(alice_client, looked)
 
 
 def test_a_look_is_its_askers_alone(bob_client: Client, admin_client: Client, alice: User) -> None:

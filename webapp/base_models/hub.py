@@ -69,7 +69,9 @@ def fetch_forget(errand: Errand) -> None:
 
 
 def fetched_already(look: HubLook, user: User) -> BaseModel | None:
-    return BaseModel.objects.filter(id=hub_model_id(look, user)).first()
+    """None also where its files were lost: they can be fetched again."""
+    model = BaseModel.objects.filter(id=hub_model_id(look, user)).first()
+    return model if model and model.is_ready else None
 
 
 def looks_of(user: User) -> "QuerySet[Errand]":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["USE_HUB_KERNELS"] = "0"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from webapp.contract.model_config import SMALL_FILE_BYTES, NotABaseModel, read_json, without_needless

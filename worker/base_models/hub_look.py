@@ -91,7 +91,12 @@ def _with_config(look: HubLook, read: Callable[[str], dict[str, Any]]) -> HubLoo
         problem = problem or code_problem(name, without_needless(said)) or ""
     # Where the template lies has changed with time.
     has_template = "chat_template" in of_tokenizer or _size(look, "chat_template.jinja") is not None
-    found = {"model_type": _printable(model_type), "shape": shape, "problem": problem, "has_chat_template": has_template}
+    found = {
+        "model_type": _printable(model_type),
+        "shape": shape,
+        "problem": problem,
+        "has_chat_template": has_template,
+    }
     return look.model_copy(update=found)
 
 

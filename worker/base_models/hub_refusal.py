@@ -23,7 +23,7 @@ class HubRefusal(TrainingError):
     """The model is not looked at or fetched; the message says why and what to do."""
 
     def __init__(self, problem: HubProblem, message: str) -> None:
-        super().__init__("base_model", message)
+        super().__init__("base_model", message, evidence=problem)
         self.problem: HubProblem = problem
 
 
