@@ -49,6 +49,12 @@ def short_count(number: float) -> str:
 
 
 @register.filter
+def visible(text: str) -> str:
+    """A token with what would not be seen of it: "\\n" -> "↵\\n"."""
+    return text.replace("\n", "↵\n").replace("\t", "→\t") or "∅"
+
+
+@register.filter
 def in_metric(value: float, comparison: Comparison) -> str:
     """A score as its metric is read: a percentage, or a plain number."""
     return f"{value * 100:.1f} %" if comparison.is_percent else f"{value:.3f}"

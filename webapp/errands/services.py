@@ -23,33 +23,32 @@ class TooManyErrands(Exception):
     """This person has asked for much that has not even begun."""
 
 
-def errand_ask(user: User, kind: Kind, payload: dict[str, Any], *, answers_kept: timedelta = timedelta(0)) -> Errand:
-    """A new errand, and the workers' bell once it is committed.
-
-    With `answers_kept` the same question is asked once: whoever asked it, one that moves or was answered within that
-    time is returned instead; a failure counts for some minutes. Raises TooManyErrands.
-    """
-    sha256 = _question_sha256(kind, payload)
-    now = database_now()
-    if answers_kept and (asked := _asked_before(sha256, now, answers_kept)):
-        return asked
+def errand_ask(user: User, kind: Kind, payload: dict[str, Any]) -> Errand:
+    """A new errand, and the workers' bell once it is committed. Raises TooManyErrands."""
     if Errand.objects.filter(asked_by=user, state=State.WAITING).count() >= MOST_WAITING:
         raise TooManyErrands("Too many small things wait for a worker already. Wait until some are done.")
-    errand = Errand.objects.create(kind=kind, asked_by=user, payload=payload, question_sha256=sha256, created_at=now)
+    errand = Errand.objects.create(
+        kind=kind,
+        asked_by=user,
+        payload=payload,
+        question_sha256=_question_sha256(kind, payload),
+        created_at=database_now(),
+    )
     transaction.on_commit(wake_workers, robust=True)
     return errand
 
 
-def _question_sha256(kind: Kind, payload: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([str(kind), payload], sort_keys=True).encode()).hexdigest()
-
-
-def _asked_before(sha256: str, now: datetime, answers_kept: timedelta) -> Errand | None:
-    last = Errand.objects.filter(question_sha256=sha256).order_by("-created_at").first()
+def errand_asked(kind: Kind, payload: dict[str, Any], *, answers_kept: timedelta) -> Errand | None:
+    """The same question, whoever asked it: if it moves, was answered within that time, or failed a moment ago."""
+    last = Errand.objects.filter(question_sha256=_question_sha256(kind, payload)).order_by("-created_at").first()
     if last is None or last.is_moving:
         return last
     kept = {State.DONE: answers_kept, State.FAILED: FAILURES_KEPT}.get(State(last.state), timedelta(0))
-    return last if last.finished_at and now - last.finished_at < kept else None
+    return last if last.finished_at and database_now() - last.finished_at < kept else None
+
+
+def _question_sha256(kind: Kind, payload: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([str(kind), payload], sort_keys=True).encode()).hexdigest()
 
 
 def errand_stop(errand: Errand) -> None:

@@ -8,10 +8,11 @@ from webapp.contract.costs import Costs, costs_of
 from webapp.contract.methods import METHODS, TRAINING_KNOBS, Knob, KnobValue, Method, knobs_of
 from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import TASK_WORDS, TASKS, Task
-from webapp.jobs.first_row import Turn, first_row
+from webapp.datasets.models import DatasetVersion
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto, knob_text
+from webapp.jobs.model_view import Question
 from webapp.jobs.wish_fields import WISHES
 from webapp.jobs.wizard_running import running_context
 from webapp.samples.catalogue import SAMPLES
@@ -52,7 +53,8 @@ class Review(NamedTuple):
     sizes: SplitSizes | None
     costs: Costs
     num_steps: int
-    turns: list[Turn]
+    model_view: str
+    """The address at which “what the model will see” is shown."""
 
 
 def wizard_context(form: JobForm) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _changed(form: JobForm) -> list[str]:
 
 
 def _review(form: JobForm) -> Review | None:
-    if not form.version or not form.method or not form.task:
+    if not form.version or not form.method or not form.task or not form.base_model:
         return None
     costs = _costs(form.method, form)
     if costs is None:
@@ -165,8 +167,19 @@ def _review(form: JobForm) -> Review | None:
         sizes=form.sizes,
         costs=costs,
         num_steps=steps_an_epoch * int(form.knobs["epochs"]),
-        turns=first_row(form.version, form.task),
+        model_view=_model_view(form, form.version, form.task, form.base_model.id),
     )
+
+
+def _model_view(form: JobForm, version: DatasetVersion, task: Task, base_model_id: str) -> str:
+    question = Question(
+        dataset=version.id,
+        base_model=base_model_id,
+        task=task,
+        max_length=int(form.knobs["max_length"]),
+        virtual_tokens=int(form.knobs.get("num_virtual_tokens", 0)),
+    )
+    return question.address()
 
 
 def _stray_errors(form: JobForm) -> list[str]:
