@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -45,10 +46,12 @@ def index(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """For this process and for its children."""
+def hub(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Hub]:
+    """For this process and for its children, whatever this machine and other tests have set."""
+    settings.HUB, settings.HUB_IS_OFFLINE = "members", False
     with serving_hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         # The library reads its environment once, when it is imported.
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)

@@ -18,9 +18,7 @@ PAGES: dict[str, HelpPage] = {
     for page in (
         HelpPage("how-it-works", "How it works", "From rows to an adapter, and what happens on the way."),
         HelpPage("datasets", "Datasets", "Which files are read, how columns get their roles, what is refused and why."),
-        HelpPage(
-            "models", "Base models", "What a job starts from, how more are added, what is checked."
-        ),
+        HelpPage("models", "Base models", "What a job starts from, how more are added, what is checked."),
         HelpPage("methods", "Methods and settings", "What each method does, and a sentence on every knob."),
         HelpPage("verdict", "Reading the verdict", "How base and tuned are compared, and how sure one can be."),
         HelpPage("jobs", "Jobs that last", "Pause, keep, retry; whose turn it is; what happens when a machine dies."),
