@@ -80,12 +80,12 @@ def _release_what_was_left(worker: Worker) -> None:
 def _begin(worker: Worker) -> None:
     _Process.slots = Slots(worker)
     _Process.errands = Errands(worker)
-    _Process.errands.start()
     BELL.extend([_Process.slots.ring, _Process.errands.ring])
     _Process.presence = Presence(worker.id, _follow)
     _Process.presence.start()
     _Process.upkeep = Upkeep()
     _Process.upkeep.start()
+    _Process.errands.start()
 
 
 def _follow(worker: Worker) -> None:

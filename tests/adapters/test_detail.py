@@ -34,6 +34,14 @@ def test_it_shows_verdict_files_and_lineage(client: Client, alice: User, version
     assert version.zip_sha256 in html
 
 
+def test_the_chat_template_is_known_by_its_sum(client: Client, alice: User, version: AdapterVersion) -> None:
+    assert "Chat template" not in page(client, alice, version)
+    entry = {"name": "chat_template.jinja", "size_bytes": 3, "sha256": "c0ffee" * 10 + "beef"}
+    version.manifest["files"] = [*version.manifest["files"], entry]
+    version.save()
+    assert "Chat template (sha256)" in page(client, alice, version)
+
+
 def test_the_card_is_shown_as_it_ships_and_its_first_block_as_the_snippet(
     client: Client, alice: User, version: AdapterVersion
 ) -> None:

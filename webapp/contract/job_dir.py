@@ -19,6 +19,8 @@ LOG = "engine.log"
 ADAPTER = "adapter"
 MANIFEST = "manifest.json"
 """Inside `adapter/`, written last; lists every other file there with size and sha256."""
+CHAT_TEMPLATE = "chat_template.jinja"
+"""Inside `adapter/`, where the task is a conversation."""
 PROMPT_NETWORK = "prompt_network.safetensors"
 """Inside `adapter/` of some methods: what made the virtual tokens. Needed to train on, not to use them."""
 VERDICT = "verdict.json"
@@ -80,6 +82,11 @@ class Manifest(BaseModel):
     """Of the base model's safetensors file (of all, in order of name, where there are several)."""
     labels: tuple[str, ...] = ()
     files: tuple[FileEntry, ...]
+
+    @property
+    def template_sha256(self) -> str:
+        """Of the chat template that was trained with, and that whoever uses the adapter has to use; empty without."""
+        return next((one.sha256 for one in self.files if one.name == CHAT_TEMPLATE), "")
 
     @property
     def weight_bytes(self) -> int:
