@@ -22,7 +22,15 @@ CHECKS = {
     "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
 }
 
-ON_POSTGRESQL = ["tests/jobs", "tests/workers", "tests/adapters", "tests/webhooks", "tests/upkeep", "tests/home"]
+ON_POSTGRESQL = [
+    "tests/jobs",
+    "tests/errands",
+    "tests/workers",
+    "tests/adapters",
+    "tests/webhooks",
+    "tests/upkeep",
+    "tests/home",
+]
 """What runs a second time, on the other database; tests that choose a database by themselves are not among them."""
 
 
