@@ -1,4 +1,4 @@
-"""Figures, each with the machine they were taken on: `python -m tests.bench submit`."""
+"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, `… presets`."""
 
 import os
 import sys
@@ -11,12 +11,13 @@ import django
 
 django.setup()
 
+from tests.bench.presets import presets  # noqa: E402
 from tests.bench.submit import submit  # noqa: E402
 
-BENCHES = {"submit": submit}
+BENCHES = {"submit": lambda _words: submit(), "presets": presets}
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
         sys.exit(f"Say which: python -m tests.bench {' | '.join(BENCHES)}")
-    for line in BENCHES[sys.argv[1]]():
+    for line in BENCHES[sys.argv[1]](sys.argv[2:]):
         print(line, flush=True)  # noqa: T201
