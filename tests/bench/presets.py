@@ -1,7 +1,7 @@
 """Every method with Auto on real rows: `python -m tests.bench presets`. Takes hours; goes on where it was stopped.
 
-One line of JSON a run in `results/presets.jsonl`; a run with the same knobs is not done twice.
-`--only lora,dates` takes these methods or rows alone, `--set learning_rate=1e-3` changes knobs (a search: give
+One line of JSON a run in `results/presets.jsonl`; a run with the same knobs is not done twice. `--only lora,dates`
+takes these methods or rows alone, `--seeds 17` these seeds; `--set learning_rate=1e-3` changes knobs (a search: give
 `--into FILE` as well), `--table` only prints what is there.
 """
 
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 def presets(words: Sequence[str]) -> Iterator[str]:
     arguments = _arguments(words)
     if not arguments.table:
-        yield from _measure(arguments.only, arguments.set, arguments.into)
+        yield from _measure(_cells(arguments.only, arguments.seeds), arguments.set, arguments.into)
     runs = read_runs(arguments.into)
     yield from table(runs)
     yield from checks(runs)
@@ -55,6 +55,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench presets", description=__doc__)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[])
     parser.add_argument("--set", type=_knob, action="append", default=[], metavar="KNOB=VALUE")
+    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[])
     parser.add_argument("--into", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true")
     return parser.parse_args(words)
@@ -68,8 +69,8 @@ def _knob(text: str) -> tuple[str, KnobValue]:
         return name, value
 
 
-def _measure(only: list[str], changes: list[tuple[str, KnobValue]], path: Path) -> Iterator[str]:
-    for cell in _cells(only):
+def _measure(cells: Iterator[Cell], changes: list[tuple[str, KnobValue]], path: Path) -> Iterator[str]:
+    for cell in cells:
         rows = cell.rows.read()
         auto = auto_knobs(
             cell.method, cell.rows.task, STARTERS[cell.rows.base_model].shape, split_sizes(len(rows)).train
@@ -90,7 +91,7 @@ def _measure(only: list[str], changes: list[tuple[str, KnobValue]], path: Path) 
         )
 
 
-def _cells(only: list[str]) -> Iterator[Cell]:
+def _cells(only: list[str], seeds: list[int]) -> Iterator[Cell]:
     methods = [name for name in METHODS if name in only] or list(METHODS)
     names = [name for name in BENCH_ROWS if name in only] or list(BENCH_ROWS)
     for name in names:
@@ -98,7 +99,7 @@ def _cells(only: list[str]) -> Iterator[Cell]:
         family = STARTERS[rows.base_model].shape.family
         for method in methods:
             if impossible(method, family, rows.task) is None:
-                yield from (Cell(name, rows, method, seed) for seed in rows.seeds)
+                yield from (Cell(name, rows, method, seed) for seed in rows.seeds if seed in (seeds or rows.seeds))
 
 
 def _run(cell: Cell, rows: list[dict[str, object]], knobs: dict[str, KnobValue]) -> PresetRun:
@@ -107,7 +108,7 @@ def _run(cell: Cell, rows: list[dict[str, object]], knobs: dict[str, KnobValue])
         task=cell.rows.task, base_model=cell.rows.base_model, method=cell.method, knobs=knobs, seed=cell.seed
     )
     with tempfile.TemporaryDirectory(prefix="gw-presets-") as scratch:
-        job_dir = lay_job_dir_of(Path(scratch) / "job", recipe, rows, _base_model(cell.rows.base_model))
+        job_dir = lay_job_dir_of(Path(scratch) / "job", recipe, rows, base_model_folder(cell.rows.base_model))
         process = run_engine(job_dir)
         if process.returncode != 0:
             raise RuntimeError(f"the engine ended with {process.returncode}: {process.stderr[-500:]}")
@@ -143,7 +144,7 @@ def _what_came(cell: Cell, knobs: dict[str, KnobValue], job_dir: Path) -> Preset
     )
 
 
-def _base_model(model_id: str) -> Path:
+def base_model_folder(model_id: str) -> Path:
     """The starter's folder, made by the product's own way where it is not there yet."""
     folder = BASE_MODELS / model_id
     if not folder.exists():
