@@ -20,6 +20,7 @@ from webapp.contract.split import TooFewRows
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import RowsDamaged
 from webapp.jobs.checkpoints import SEEDS, NoSuchCheckpoint, checkpoint_find, checkpoint_link, checkpoint_to_resume
+from webapp.jobs.estimates import estimate_now
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import Job, Priority, State
@@ -83,6 +84,7 @@ def job_create(
             rows_sha256=split.rows_sha256,
             parent=parent,
             idempotency_key=idempotency_key,
+            estimate_json=estimate_now(dataset_version, base_model, recipe, split.counts).model_dump(),
             **vars(wishes),
         )
         seed = _inherited(job)
@@ -139,6 +141,8 @@ def job_retry(
                 needs_labels=job.needs_labels,
                 needs_memory_bytes=job.needs_memory_bytes,
                 time_limit_seconds=job.time_limit_seconds,
+                # A job that goes on from a checkpoint takes less than was foretold of the whole.
+                estimate_json=None,
             )
         )
     except BaseException as error:

@@ -126,6 +126,8 @@ class Job(models.Model):
     error = models.JSONField(null=True)
     """{"code", "message", "evidence"} of a failed job."""
     verdict_json = models.JSONField(null=True)
+    estimate_json = models.JSONField(null=True)
+    """What was foretold when it was accepted, see `calibration.Foretold`; None for jobs of an older version."""
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)

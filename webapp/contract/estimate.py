@@ -1,0 +1,209 @@
+"""What a job will need, told before it starts: memory at the peak of its process, and seconds at most.
+
+Pure arithmetic over the model's shape. The constants were fitted to runs of `python -m tests.bench estimates`; what
+they miss on other machines, the app corrects by what finished jobs measured.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from webapp.contract.costs import trained_params
+from webapp.contract.methods import KnobValue
+from webapp.contract.model_shape import ModelShape
+from webapp.contract.split import SplitSizes
+from webapp.contract.tasks import Task
+
+Kind = Literal["cpu", "gpu"]
+
+PROCESS_BYTES: dict[Kind, int] = {"cpu": 620_000_000, "gpu": 500_000_000}
+"""Python with torch and transformers; on a GPU what CUDA keeps for itself on the card."""
+BYTES_A_TRAINED_WEIGHT = 4 + 4 + 8 + 4
+"""The weight in fp32, its gradient, AdamW's two moments, and the copy of the best one so far."""
+BYTES_A_TRAINED_BASE_WEIGHT = BYTES_A_TRAINED_WEIGHT + 4
+"""Where weights of the base are trained, clipping and copying hold another copy of them for a moment."""
+MICRO_BATCH_TOKENS = 4096
+"""Tokens in one forward pass at the most, as the engine cuts them; a longer row stands alone."""
+GENERAL_TOKENS = 512
+"""Of general texts in one pass: each is foretold there, so each needs its logits."""
+BYTES_A_LOGIT = 10
+"""In 16 bits, again in fp32, and its probability."""
+ANSWERS_AT_ONCE = 32
+KEPT: dict[str, tuple[float, float]] = {"llama": (22, 9), "gpt2": (22, 6), "bert": (16, 7), "t5": (24, 9)}
+"""Family -> numbers kept for the backward pass by a token in a block, in multiples of the hidden and of the
+intermediate size."""
+PASSING = 12
+"""Numbers a token holds while it only passes through, in multiples of hidden and intermediate size together."""
+BYTES_A_SCORE = 9
+"""Of attention, for each head and pair of tokens, where its fast path is closed: dropout closes it."""
+
+FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 6e10, "gpu": 2e13}
+"""Really reached, eagerly and on small batches."""
+BYTES_READ_A_SECOND: dict[Kind, float] = {"cpu": 4e9, "gpu": 3e11}
+SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
+"""What calling a block costs besides arithmetic."""
+LOAD_SECONDS = 4.0
+NUM_GENERAL_TEXTS = 60
+GENERAL_TEXT_TOKENS = 60
+
+
+class Work(BaseModel):
+    """A job in numbers. `longest_tokens` is that of the longest row, before it is cut."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: Task
+    method: str
+    knobs: Mapping[str, KnobValue]
+    shape: ModelShape
+    num_labels: int = 0
+    sizes: SplitSizes
+    mean_tokens: float = Field(gt=0)
+    longest_tokens: int = Field(gt=0)
+    answer_tokens: int = Field(default=1, gt=0)
+
+    @property
+    def longest(self) -> int:
+        """As the model reads it: cut, and with virtual tokens before."""
+        return min(self.longest_tokens, int(self.knobs["max_length"])) + self.num_virtual
+
+    @property
+    def mean(self) -> float:
+        return min(self.mean_tokens, int(self.knobs["max_length"])) + self.num_virtual
+
+    @property
+    def num_virtual(self) -> int:
+        return int(self.knobs.get("num_virtual_tokens", 0))
+
+    @property
+    def trained(self) -> int:
+        head = self.shape.head_params(self.num_labels) if self.task == "classify" else 0
+        return trained_params(self.method, self.knobs, self.shape) + head
+
+    @property
+    def trains_base(self) -> bool:
+        return self.method in ("full", "freezing")
+
+    @property
+    def tokens(self) -> float:
+        """Of all epochs, if none is saved by ending early."""
+        return self.sizes.train * self.mean * int(self.knobs["epochs"])
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the base computes in 16 bits, on hardware that does so fast: the engine's rule for a model that
+        writes and is kept in 16 bits."""
+        return self.task == "generate" and self.shape.size_bytes < 3 * self.shape.num_params
+
+    @property
+    def num_bytes(self) -> int:
+        """Of one number of the base."""
+        return 2 if self.is_half else 4
+
+
+def memory_bytes(work: Work, kind: Kind) -> int:
+    """At the peak."""
+    standing = PROCESS_BYTES[kind] + _weights_bytes(work)
+    return round(standing + max(_training_bytes(work), _measuring_bytes(work)))
+
+
+def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> float:
+    """From reading the first file to the last; `tokens` that were trained on, all of them unless told."""
+    speed, blocks = FLOPS_A_SECOND[kind], work.shape.num_blocks * SECONDS_A_BLOCK[kind]
+    tokens = work.tokens if tokens is None else tokens
+    num_steps = tokens / work.mean / int(work.knobs["batch_size"])
+    forward = 2.0 * _multiplied(work.shape)
+    training = tokens * (forward + _backward_flops(work)) / speed + num_steps * 3 * blocks
+    optimizer = num_steps * work.trained * 4 * 8 / BYTES_READ_A_SECOND[kind]
+    watching = 0.1 * training
+    read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS
+    reading = read_tokens * forward / speed + 12 * blocks
+    loading = LOAD_SECONDS + work.shape.size_bytes / 5e8
+    return loading + training + optimizer + watching + 2 * (reading + _answering_seconds(work, kind))
+
+
+def _weights_bytes(work: Work) -> float:
+    """The base as it stands, and all that comes with what is trained."""
+    shape = work.shape
+    if not work.trains_base:
+        bytes_a_weight = 0.6 if work.knobs.get("quantised") == "4bit" else work.num_bytes
+        return shape.num_params * bytes_a_weight + work.trained * BYTES_A_TRAINED_WEIGHT
+    frozen = max(0, shape.num_params - work.trained)
+    return frozen * work.num_bytes + work.trained * BYTES_A_TRAINED_BASE_WEIGHT
+
+
+def _training_bytes(work: Work) -> float:
+    """Of one micro-batch, forward and backward."""
+    tokens = _tokens_at_once(work.longest, int(work.knobs["batch_size"]))
+    blocks = work.shape.num_blocks
+    if work.method == "freezing" and work.knobs["also"] == "nothing":
+        blocks = min(blocks, int(work.knobs["num_blocks"]))
+    kept = tokens * _kept_numbers(work) * blocks
+    if work.knobs["gradient_checkpointing"] == "yes":
+        kept = tokens * (_kept_numbers(work) + blocks * work.shape.hidden_size)
+    rows = max(1, tokens // work.longest)
+    return kept * work.num_bytes + _logits(work, rows * work.answer_tokens) * 2
+
+
+def _measuring_bytes(work: Work) -> float:
+    """Held-out rows and general texts in one pass without a backward one, or the keys and values of answers."""
+    shape = work.shape
+    tokens = _tokens_at_once(work.longest, work.sizes.test)
+    passing = tokens * PASSING * (shape.hidden_size + shape.intermediate_size) * work.num_bytes
+    scores = max(1, tokens // work.longest) * shape.num_heads * work.longest**2 * 4 if _is_masked(work) else 0
+    if work.task == "classify":
+        return passing + scores
+    answers = min(ANSWERS_AT_ONCE, work.sizes.test) * (work.longest + work.answer_tokens + 8)
+    cache = answers * 2 * shape.kv_size * shape.prefix_layers * work.num_bytes
+    return max(passing, _logits(work, GENERAL_TOKENS)) + cache
+
+
+def _tokens_at_once(longest: int, num_rows: int) -> int:
+    return max(longest, min(MICRO_BATCH_TOKENS, num_rows * longest) // longest * longest)
+
+
+def _kept_numbers(work: Work) -> float:
+    """By one token in one block."""
+    shape = work.shape
+    of_hidden, of_intermediate = KEPT[shape.family]
+    numbers = of_hidden * shape.hidden_size + of_intermediate * shape.intermediate_size
+    return numbers + (shape.num_heads * work.longest * BYTES_A_SCORE / work.num_bytes if _is_masked(work) else 0)
+
+
+def _is_masked(work: Work) -> bool:
+    return work.shape.architecture != "decoder"
+
+
+def _logits(work: Work, num_tokens: int) -> float:
+    return 0 if work.task == "classify" else num_tokens * work.shape.vocab_size * BYTES_A_LOGIT
+
+
+def _multiplied(shape: ModelShape) -> int:
+    """Weights that each token is multiplied by: those of the blocks' linear layers."""
+    return sum(one.how_many * one.inputs * one.outputs for one in shape.linear_layers().values())
+
+
+def _backward_flops(work: Work) -> float:
+    """A token's: through the frozen weights down to what is trained, the trained weights themselves, and where memory
+    is saved the forward pass again."""
+    through = 2.0 * _multiplied(work.shape)
+    if work.method == "freezing" and work.knobs["also"] == "nothing":
+        through *= min(1.0, int(work.knobs["num_blocks"]) / max(1, work.shape.num_layers))
+    again = 2.0 * _multiplied(work.shape) if work.knobs["gradient_checkpointing"] == "yes" else 0.0
+    own = (
+        0
+        if work.method in ("prompt_tuning", "p_tuning", "prefix_tuning")
+        else min(work.trained, _multiplied(work.shape))
+    )
+    # An adapter's own weights are multiplied forward too; small products reach a fraction of the speed.
+    return through + again + (2.0 if work.trains_base else 12.0) * own
+
+
+def _answering_seconds(work: Work, kind: Kind) -> float:
+    """Word by word: all weights are read for each, in batches of rows."""
+    if work.task == "classify":
+        return 0.0
+    batches = -(-work.sizes.test // ANSWERS_AT_ONCE)
+    a_word = work.shape.size_bytes / BYTES_READ_A_SECOND[kind] + work.shape.num_blocks * SECONDS_A_BLOCK[kind]
+    return batches * (work.answer_tokens + 8) * a_word

@@ -1,0 +1,86 @@
+"""Whether a job fits each worker, how long it will take there, and when it would begin and end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from webapp.base_models.models import BaseModel
+from webapp.clock import database_now
+from webapp.contract.devices import Device
+from webapp.contract.estimate import Kind, Work
+from webapp.contract.recipe import Recipe
+from webapp.contract.split import SplitSizes
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs.calibration import Foretold, correction_for, foretold
+from webapp.jobs.models import Job
+from webapp.jobs.workload import work_of
+from webapp.workers.models import Intent, Worker
+
+COMFORTABLE = 0.8
+"""Up to this share of a worker's memory a job fits; beyond it is tight, since estimates err."""
+
+Fitting = Literal["fits", "tight", "too_large"]
+
+
+class Place(NamedTuple):
+    """What one slot of a worker has, and how the job would do there."""
+
+    worker: Worker
+    device: Device
+    memory_bytes: int
+    foretold: Foretold
+    fitting: Fitting
+
+
+def places_of(work: Work, base_model_id: str, workers: Sequence[Worker]) -> list[Place]:
+    """One a worker, in their order; a worker that has told no device yet is left out."""
+    busy = set(Job.objects.active().values_list("worker_id", flat=True))
+    kinds: set[Kind] = {device.kind for worker in workers for device in worker.devices}
+    by_kind = {kind: foretold(work, kind, correction_for(base_model_id, work.method, kind)) for kind in kinds}
+    return [
+        _place(worker, device, by_kind[device.kind], is_busy=worker.id in busy)
+        for worker in workers
+        if (device := largest_device(worker)) is not None
+    ]
+
+
+def largest_device(worker: Worker) -> Device | None:
+    return max(worker.devices, key=lambda device: device.memory_bytes, default=None)
+
+
+def fitting(needed_bytes: float, memory_bytes: int) -> Fitting:
+    if needed_bytes <= COMFORTABLE * memory_bytes:
+        return "fits"
+    return "tight" if needed_bytes <= memory_bytes else "too_large"
+
+
+def best_place(places: Sequence[Place]) -> Place | None:
+    """Where it would most likely run: a worker that takes jobs, and as comfortably as possible."""
+    order = {"fits": 0, "tight": 1, "too_large": 2}
+    taking = [place for place in places if place.worker.intent == Intent.ACTIVE] or list(places)
+    return min(taking, key=lambda place: order[place.fitting], default=None)
+
+
+def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe, sizes: Mapping[str, int]) -> Foretold:
+    """Of a job that is being accepted: for the worker it would most likely go to, without any for a processor."""
+    work = work_of(
+        version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=SplitSizes(**sizes)
+    )
+    place = best_place(places_of(work, base_model.id, list(Worker.objects.online(database_now()))))
+    return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))
+
+
+def _place(worker: Worker, device: Device, told: Foretold, *, is_busy: bool) -> Place:
+    memory = _memory_of_a_slot(worker, device, is_busy=is_busy)
+    return Place(worker, device, memory, told, fitting(told.memory_bytes, memory))
+
+
+def _memory_of_a_slot(worker: Worker, device: Device, *, is_busy: bool) -> int:
+    """What others leave free. What jobs of its own hold now is free again when this one begins."""
+    loads = worker.loads
+    number = worker.devices.index(device)
+    used = 0
+    if loads and not is_busy and number < len(loads[-1].devices):
+        used = loads[-1].devices[number].memory_used_bytes or 0
+    free = max(0, device.memory_bytes - used)
+    # Several trainings on one processor share its memory; a card is one slot's alone.
+    return free // worker.slots if device.kind == "cpu" else free
