@@ -1,4 +1,4 @@
-"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, `… presets`."""
+"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, `… presets`, `… estimates`."""
 
 import os
 import sys
@@ -11,10 +11,11 @@ import django
 
 django.setup()
 
+from tests.bench.estimates import estimates  # noqa: E402
 from tests.bench.presets import presets  # noqa: E402
 from tests.bench.submit import submit  # noqa: E402
 
-BENCHES = {"submit": lambda _words: submit(), "presets": presets}
+BENCHES = {"submit": lambda _words: submit(), "presets": presets, "estimates": estimates}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:

@@ -91,11 +91,12 @@ def correction_for(base_model_id: str, method: str, kind: Kind) -> Correction:
 
 def _measured(jobs: JobQuerySet) -> list[Measured]:
     newest = jobs.select_related("base_model", "dataset_version").order_by(F("finished_at").desc())
-    costs = newest.defer("verdict_json").annotate(cost=F("verdict_json__cost"))
-    return [one for job in costs[:NUM_EARLIER] if (one := _held_against(job, job.cost))]
+    # A verdict holds the held-out rows as well; only its cost is wanted.
+    jobs_with_cost: Any = newest.defer("verdict_json").annotate(cost=F("verdict_json__cost"))
+    return [one for job in jobs_with_cost[:NUM_EARLIER] if (one := _held_against(job, job.cost))]
 
 
-def _held_against(job: Any, cost: Any) -> Measured | None:
+def _held_against(job: Job, cost: object) -> Measured | None:
     """Time by the tokens really trained on, since training may have ended early."""
     told = foretold_of(job)
     if told is None:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from webapp.accounts.models import User
 from webapp.contract.methods import METHODS, knobs_of
 from webapp.contract.verdict import Verdict
+from webapp.jobs.calibration import foretold_of
 from webapp.jobs.failure_card import failure_card
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.interval import interval_picture
@@ -140,6 +141,7 @@ def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
         "method": _method(job),
         "knobs": [(knob, job.recipe.knobs[knob.name]) for knob in knobs_of(job.recipe.method)],
         "wish_words": wish_words(wishes_of(job)),
+        "estimate": foretold_of(job),
         "verbs": verbs_of(job, is_staff=user.is_staff),
         "queue": queue_panel(job, is_staff=user.is_staff),
         "failure": failure_card(job) if job.state == State.FAILED else None,

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import F
 
 from webapp.clock import database_now
+from webapp.jobs.calibration import foretold_of
 from webapp.jobs.models import Job, State
 from webapp.jobs.placing import why_no_worker
 from webapp.jobs.queue import Waiting, queue_now, starts_in
@@ -41,6 +42,12 @@ def waiting_now(job: Job) -> InQueue:
     return InQueue(place, seconds_left, _sentence(job, place, seconds_left))
 
 
+def new_job_starts_in(workers: list[Worker]) -> float | None:
+    """Of a job that would be put at the end of the queue now."""
+    order = queue_now()
+    return _starts_in(order, len(order), workers)
+
+
 def _sentence(job: Job, num_ahead: int, seconds: float | None) -> str:
     again = "A worker gave it back. " if job.attempt else ""
     when = "" if seconds is None else f" Expected to start in about {duration(seconds)}."
@@ -65,7 +72,7 @@ def _starts_in(order: list[Waiting], place: int, workers: list[Worker]) -> float
 
 def _durations(job_ids: list[UUID]) -> list[float | None]:
     """What each job is expected to take: the median of finished ones with the same base model and method, by rows
-    and epochs. None where there was none yet."""
+    and epochs; where there was none yet what was foretold of it, None where that was a mere guess."""
     jobs = Job.objects.in_bulk(job_ids)
     known: dict[tuple[str, str], float | None] = {}
     found: list[float | None] = []
@@ -77,8 +84,14 @@ def _durations(job_ids: list[UUID]) -> list[float | None]:
         if kind not in known:
             known[kind] = _seconds_a_row(*kind)
         rate = known[kind]
-        found.append(None if rate is None else rate * _row_passes(job))
+        found.append(_foretold_seconds(job) if rate is None else rate * _row_passes(job))
     return found
+
+
+def _foretold_seconds(job: Job) -> float | None:
+    """Only what finished jobs have corrected: a rough guess is no ground for a promise to those behind."""
+    told = foretold_of(job)
+    return told.seconds if told and told.num_jobs else None
 
 
 def _seconds_a_row(base_model_id: str, method: str) -> float | None:

@@ -9,6 +9,7 @@ from webapp.contract.methods import METHODS, TRAINING_KNOBS, Knob, KnobValue, Me
 from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import TASK_WORDS, TASKS, Task
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.estimate_panel import estimate_panel
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto, knob_text
@@ -74,6 +75,7 @@ def wizard_context(form: JobForm) -> dict[str, Any]:
         "training_knobs": _knob_fields(TRAINING_KNOBS, form) if method and form.auto else [],
         "changed": _changed(form),
         "review": _review(form),
+        "estimate": estimate_panel(form),
         "samples": [] if versions else list(SAMPLES.values()),
         "stray_errors": _stray_errors(form),
         "open": _open_sections(form),

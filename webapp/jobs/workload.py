@@ -52,7 +52,8 @@ def _guessed(version: DatasetVersion, task: Task) -> tuple[float, int]:
 
 
 def _tokens(version: DatasetVersion, role: str, which: str) -> int:
-    return round(version.stats.get("lengths", {}).get(role, {}).get(which, 0) / CHARACTERS_A_TOKEN)
+    num_characters: float = version.stats.get("lengths", {}).get(role, {}).get(which, 0)
+    return round(num_characters / CHARACTERS_A_TOKEN)
 
 
 def _counted(version: DatasetVersion, base_model: BaseModel, task: Task) -> tuple[float, int] | None:

@@ -1,0 +1,65 @@
+"""What a job will need: figures that move the right way, and that the engine's own measurements bear out."""
+
+from typing import Any
+
+import pytest
+
+from tests.bench.estimates import read_measured
+from webapp.contract.base_models import STARTERS
+from webapp.contract.capabilities import impossible
+from webapp.contract.estimate import Work, memory_bytes, work_seconds
+from webapp.contract.methods import METHODS
+from webapp.contract.presets import auto_knobs
+from webapp.contract.split import SplitSizes
+
+SIZES = SplitSizes(700, 100, 200)
+
+
+def work(method: str = "lora", model: str = "smollm2-135m-instruct", **changed: Any) -> Work:
+    task: Any = "generate" if model.startswith("smollm2") else "classify"
+    shape = STARTERS[model].shape
+    fields = {
+        "task": task, "method": method, "shape": shape, "num_labels": 3, "sizes": SIZES, "mean_tokens": 200,
+        "longest_tokens": 900, "answer_tokens": 20,
+    }  # fmt: skip
+    knobs = {**auto_knobs(method, task, shape, SIZES.train), **changed.pop("knobs", {})}
+    return Work.model_validate({**fields, "knobs": knobs, **changed})
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("model", STARTERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_estimated(method: str, model: str, kind: Any) -> None:
+    one = work(method, model)
+    assert impossible(method, one.shape.family, one.task) is None
+    assert memory_bytes(one, kind) > one.shape.num_params
+    assert work_seconds(one, kind) > 1
+
+
+@pytest.mark.parametrize(
+    "less", [{"batch_size": 1}, {"max_length": 128}, {"gradient_checkpointing": "yes"}, {"rank": 1}], ids=str
+)
+def test_what_saves_memory_is_foretold_to_save_it(less: dict[str, Any]) -> None:
+    before = work(knobs={"batch_size": 4, "rank": 64})
+    after = work(knobs={"batch_size": 4, "rank": 64, **less})
+    assert memory_bytes(after, "cpu") < memory_bytes(before, "cpu")
+
+
+def test_full_fine_tuning_needs_more_than_an_adapter() -> None:
+    assert memory_bytes(work("full"), "cpu") > memory_bytes(work("lora"), "cpu") + 10 * work().shape.num_params
+
+
+def test_more_epochs_take_longer_and_ending_early_takes_less() -> None:
+    one, two = work(knobs={"epochs": 1}), work(knobs={"epochs": 2})
+    assert work_seconds(two, "cpu") > 1.5 * work_seconds(one, "cpu")
+    assert work_seconds(two, "cpu", tokens=one.tokens) == pytest.approx(work_seconds(one, "cpu"))
+
+
+def test_virtual_tokens_come_on_top_of_a_row() -> None:
+    assert work("prompt_tuning", knobs={"num_virtual_tokens": 50, "max_length": 100}).longest == 150
+
+
+def test_memory_is_within_a_quarter_of_what_was_measured() -> None:
+    ratios = {str(one.cell): memory_bytes(one.work, "cpu") / one.peak_memory_bytes for one in read_measured()}
+    assert ratios
+    assert {cell: ratio for cell, ratio in ratios.items() if not 0.75 < ratio < 1.33} == {}

@@ -1,0 +1,116 @@
+"""What the review of the page “New job” says before a start: does it fit, when would it be done, and what would full
+fine-tuning of the same rows take."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from webapp.clock import database_now
+from webapp.contract.capabilities import impossible
+from webapp.contract.costs import Costs, costs_of
+from webapp.contract.estimate import Kind, Work
+from webapp.contract.methods import METHODS
+from webapp.jobs.calibration import Foretold, correction_for, foretold
+from webapp.jobs.estimates import COMFORTABLE, Place, best_place, places_of
+from webapp.jobs.forms import CHOICES, JobForm
+from webapp.jobs.knob_text import is_auto
+from webapp.jobs.smaller import Offer, offers
+from webapp.jobs.waiting import new_job_starts_in
+from webapp.jobs.wish_fields import WISHES
+from webapp.jobs.workload import work_of
+from webapp.workers.models import Worker
+
+
+class Side(NamedTuple):
+    """One column of the comparison with full fine-tuning."""
+
+    foretold: Foretold
+    costs: Costs
+
+
+class EstimatePanel(NamedTuple):
+    """`best` is where it would most likely run, None without workers; `starts_in_seconds` None where it cannot be
+    told. `full` is None where full fine-tuning is chosen, or cannot be."""
+
+    foretold: Foretold
+    own: Side
+    full: Side | None
+    places: list[Place]
+    best: Place | None
+    starts_in_seconds: float | None
+    ends_at: datetime | None
+    offers: list[Offer]
+
+    @property
+    def fits_nowhere(self) -> bool:
+        return bool(self.places) and all(place.fitting == "too_large" for place in self.places)
+
+
+def estimate_panel(form: JobForm) -> EstimatePanel | None:
+    """None where something is not chosen yet, or a setting is wrong."""
+    work = _work(form)
+    if work is None or form.base_model is None:
+        return None
+    model_id, now = form.base_model.id, database_now()
+    workers = list(Worker.objects.online(now))
+    places = places_of(work, model_id, workers)
+    best = best_place(places)
+    told = best.foretold if best else foretold(work, "cpu", correction_for(model_id, work.method, "cpu"))
+    starts_in = new_job_starts_in(workers) if best and best.fitting != "too_large" else None
+    return EstimatePanel(
+        foretold=told,
+        own=Side(told, _costs(work)),
+        full=_full(form, told.kind),
+        places=places,
+        best=best,
+        starts_in_seconds=starts_in,
+        ends_at=None if starts_in is None else now + timedelta(seconds=starts_in + told.seconds),
+        offers=_offers(form, work, best) if best and best.fitting != "fits" else [],
+    )
+
+
+def _work(form: JobForm, method: str = "") -> Work | None:
+    """Of another method with its Auto, where one is named."""
+    if not (form.version and form.task and form.base_model and form.method and form.sizes):
+        return None
+    own = {knob for knob in form.errors if knob in form.auto}
+    if own:
+        return None
+    knobs = form.auto_of(METHODS[method]) if method else form.knobs
+    return work_of(
+        form.version, form.base_model, task=form.task, method=method or form.method.name, knobs=knobs, sizes=form.sizes
+    )
+
+
+def _costs(work: Work) -> Costs:
+    return costs_of(work.method, work.knobs, work.shape, task=work.task, num_labels=work.num_labels)
+
+
+def _full(form: JobForm, kind: Kind) -> Side | None:
+    work = _work(form, "full")
+    if work is None or form.base_model is None or (form.method and form.method.name == "full"):
+        return None
+    if impossible("full", work.shape.family, work.task):
+        return None
+    return Side(foretold(work, kind, correction_for(form.base_model.id, "full", kind)), _costs(work))
+
+
+def _offers(form: JobForm, work: Work, best: Place) -> list[Offer]:
+    """Changes after which it fits where it is too large now, foretold with the same corrections."""
+    assert form.base_model
+    factors = {method: correction_for(form.base_model.id, method, best.device.kind) for method in {work.method, "lora"}}
+
+    def fits(after: Work) -> bool:
+        told = foretold(after, best.device.kind, factors[after.method])
+        return told.memory_bytes <= COMFORTABLE * best.memory_bytes
+
+    lora = _work(form, "lora") if impossible("lora", work.shape.family, work.task) is None else None
+    return offers(work, fits, _fields(form, work), lora.knobs if lora else {})
+
+
+def _fields(form: JobForm, work: Work) -> dict[str, str]:
+    """What is filled in, as an address holds it, with the choices that were only suggested."""
+    kept = {*CHOICES, *WISHES, *form.auto, "parent"}
+    sent = {name: str(value) for name, value in form.sent.items() if name in kept and not is_auto(value)}
+    assert form.version and form.base_model
+    made = {"dataset": str(form.version.id), "base_model": form.base_model.id, "task": work.task, "method": work.method}
+    return {**sent, **made}
