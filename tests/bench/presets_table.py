@@ -22,19 +22,21 @@ def table(runs: list[PresetRun]) -> Iterator[str]:
 
 
 def checks(runs: list[PresetRun]) -> Iterator[str]:
-    """What fell short, one sentence each."""
+    """What fell short, and what was not measured, in sentences."""
     for name in BENCH_ROWS:
-        full = newest(runs, name, "full")
-        for method, label in ((name, method.label) for name, method in METHODS.items()):
-            these = newest(runs, name, method)
-            if not these:
-                yield f"Not measured: {label} on {name}."
-                continue
-            if weak := [run.seed for run in these if run.low <= 0]:
-                yield f"Not clearly better than the base: {label} on {name}, seeds {weak}."
-            behind = 100 * (_mean(full, "tuned") - _mean(these, "tuned")) if full else 0.0
-            if behind > POINTS_BEHIND_FULL.get(method, 100):
-                yield f"{behind:.1f} points behind full fine-tuning: {label} on {name}."
+        measured = {method: newest(runs, name, method) for method in METHODS}
+        for method, these in measured.items():
+            yield from (f"{why}: {METHODS[method].label} on {name}." for why in _short(method, these, measured["full"]))
+        if missing := [METHODS[method].label for method, these in measured.items() if not these]:
+            yield f"Not measured on {name}: {', '.join(missing)}."
+
+
+def _short(method: str, runs: list[PresetRun], full: list[PresetRun]) -> Iterator[str]:
+    if weak := [run.seed for run in runs if run.low <= 0]:
+        yield f"Not clearly better than the base with seeds {weak}"
+    behind = 100 * (_mean(full, "tuned") - _mean(runs, "tuned")) if full and runs else 0.0
+    if behind > POINTS_BEHIND_FULL.get(method, 100):
+        yield f"{behind:.1f} points behind full fine-tuning"
 
 
 def newest(runs: list[PresetRun], rows: str, method: str) -> list[PresetRun]:

@@ -36,7 +36,7 @@ def test_it_names_what_is_not_clearly_better_and_what_is_far_behind() -> None:
     short = [line for line in checks(runs) if "on kinds" in line and not line.startswith("Not measured")]
     assert short == [
         "3.0 points behind full fine-tuning: LoRA on kinds.",
-        "Not clearly better than the base: IA3 on kinds, seeds [17].",
+        "Not clearly better than the base with seeds [17]: IA3 on kinds.",
     ]
 
 

@@ -1,9 +1,8 @@
-"""Auto: the value of every knob where a person turned none. One table, chosen by measurement.
+"""Auto: the value of every knob where a person turned none. One table.
 
-The measurements are in the README's table of presets; `python -m tests.bench presets` makes them again from real rows
-and keeps each run in `tests/bench/results/`. Learning rates up to half a billion weights are measured (MiniLM 22M for
-labels, SmolLM2 135M for answers); those of larger models follow from the literature: peft's own comparison on a 3B
-model, and the papers' habit of halving to a third for each step in size.
+What is measured, and what is not yet, is in the README under “Presets”; `python -m tests.bench presets` measures on
+real rows and keeps each run in `tests/bench/results/`. All other values follow from the literature and from peft's own
+comparison of methods on a 3B model: slower for larger models, faster for methods that train little.
 """
 
 import math
