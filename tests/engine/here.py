@@ -8,11 +8,11 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.engine.runs import MAKERS, QUICK, ROWS
+from tests.engine.runs import KINDS, MAKERS, QUICK, ROWS
 from tests.tiny import lay_job_dir, tiny_recipe
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.events import Event
-from webapp.contract.job_dir import ADAPTER, OPTIONS, Options
+from webapp.contract.job_dir import ADAPTER, OPTIONS, PROMPT_NETWORK, Options
 from worker.engine.child import exit_code_of
 from worker.engine.stop import Asking, Wanted, never
 from worker.engine.train import train
@@ -48,16 +48,24 @@ class Attempt:
     def watched(self) -> dict[int, tuple[float, bool]]:
         return {event.step: (event.loss, event.is_best) for event in self.of_kind("evaluated")}
 
+    @property
+    def adapter(self) -> Path:
+        return self.job_dir / ADAPTER
+
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        return load_file(self.job_dir / ADAPTER / "adapter_model.safetensors")
+        """Those that are needed to use what was trained."""
+        files = [path for path in sorted(self.adapter.glob("*.safetensors")) if path.name != PROMPT_NETWORK]
+        return {name: weight for path in files for name, weight in load_file(path).items()}
 
 
-def lay_job(folder: Path, *, task: str = "generate", method: str = "lora", **knobs: Any) -> Path:
-    """A job with dropout, where the method has it, so that lost dice would show."""
+def lay_job(
+    folder: Path, *, task: str = "generate", method: str = "lora", kind: str | None = None, **knobs: Any
+) -> Path:
+    """A job with dropout, where the method has it, so that lost dice would show. `kind`: of the base model."""
     base = folder / "base"
     if not base.exists():
-        MAKERS[task](base)
+        MAKERS[kind or KINDS[task]](base)
     if method == "lora":
         knobs = {"dropout": 0.1, **knobs}
     recipe = tiny_recipe(base, task=task, method=method, **{**QUICK, **knobs})

@@ -15,13 +15,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.stack import PROJECT
-from tests.tiny import capitals, lay_job_dir, make_bert, make_llama, tiny_recipe, vowels
+from tests.tiny import (
+    capitals,
+    lay_job_dir,
+    make_bert,
+    make_gpt2,
+    make_llama,
+    make_roberta,
+    make_t5,
+    tiny_recipe,
+    vowels,
+)
 from webapp.contract.events import Event, read_events
 from webapp.contract.job_dir import ADAPTER, EVENTS, VERDICT
 from webapp.contract.verdict import Verdict
 
-MAKERS = {"generate": make_llama, "classify": make_bert}
-ROWS = {"generate": capitals, "classify": vowels}
+MAKERS = {"llama": make_llama, "gpt2": make_gpt2, "bert": make_bert, "roberta": make_roberta, "t5": make_t5}
+KINDS = {"generate": "llama", "classify": "bert", "transform": "t5"}
+ROWS = {"generate": capitals, "classify": vowels, "transform": capitals}
 QUICK = {"epochs": 3, "learning_rate": 0.02}
 
 
@@ -30,7 +41,7 @@ class Run:
 
     def __init__(self, folder: Path, *, task: str, method: str, base: Path | None = None, **knobs: Any) -> None:
         self.task, self.method = task, method
-        self.base = base or MAKERS[task](folder / "base")
+        self.base = base or MAKERS[KINDS[task]](folder / "base")
         self.base_before = digest_of(self.base)
         self.recipe = tiny_recipe(self.base, task=task, method=method, **{**QUICK, **knobs})
         self.job_dir = lay_job_dir(folder / "job", self.recipe, ROWS[task](), self.base)

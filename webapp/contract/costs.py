@@ -28,15 +28,16 @@ class Costs(BaseModel):
 
 def costs_of(method: str, knobs: Mapping[str, KnobValue], shape: ModelShape, *, task: Task, num_labels: int) -> Costs:
     """Sizes of a job's result; `num_labels` counts only for the task classify."""
-    head = shape.head_params(num_labels) if task == "classify" else 0
-    trainable = trained_params(method, knobs, shape) + head
-    kept = kept_params(method, knobs, shape) + head
+    head, unused = (shape.head_params(num_labels), shape.head_for_others) if task == "classify" else (0, 0)
+    trained_unused = unused if method == "full" else 0
+    trainable = trained_params(method, knobs, shape) + head - trained_unused
+    kept = kept_params(method, knobs, shape) + head - trained_unused
     trains_base = method in ("freezing", "full")
     # What is trained in the base itself is kept as exactly as the base is, and its new head with it.
     kept_bytes = round(shape.size_bytes / shape.num_params) if trains_base else BYTES_PER_ADAPTER_WEIGHT
     return Costs(
         trainable_params=trainable,
-        total_params=shape.num_params + (head if trains_base else trainable),
+        total_params=shape.num_params - unused + (head if trains_base else trainable),
         adapter_bytes=kept * kept_bytes,
         full_checkpoint_bytes=shape.size_bytes,
     )

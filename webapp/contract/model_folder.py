@@ -56,7 +56,7 @@ def read_model_folder(folder: Path) -> FolderReport:
         raise NotABaseModel("tokenizer.json is missing. Save the model's fast tokenizer into the folder.")
     shape = shape_from_config(config, family)
     return FolderReport(
-        shape=shape.model_copy(update=_counts(weights)),
+        shape=shape.model_copy(update=_counts(weights, shape)),
         model_type=model_type,
         has_chat_template=_has_chat_template(folder),
         files=tuple(sorted(path.name for path in folder.iterdir() if path.is_file())),
@@ -203,14 +203,16 @@ def _has_chat_template(folder: Path) -> bool:
     return path.exists() and "chat_template" in read_json(path, SMALL_FILE_BYTES)
 
 
-def _counts(weights: list[Path]) -> dict[str, Any]:
+def _counts(weights: list[Path], shape: ModelShape) -> dict[str, Any]:
     """The shape's counts: weights in all, and those of a block. The last one stands for all, since in a T5 the first
     has a table more."""
-    num_params = 0
+    num_params = head_for_others = 0
+    left_away = ("lm_head.", "cls.", "pooler.") if shape.has_deep_head else ("lm_head.", "cls.")
     stacks: dict[str, dict[int, Counter[str]]] = {"block": {}, "decoder_block": {}}
     for path in weights:
         for name, params in _tensors(path):
             num_params += params
+            head_for_others += params if name.removeprefix("roberta.").startswith(left_away) else 0
             if found := _BLOCK.search(name):
                 blocks = stacks["decoder_block" if found[1] == "decoder" else "block"]
                 counts = blocks.setdefault(int(found[2]), Counter())
@@ -218,7 +220,8 @@ def _counts(weights: list[Path]) -> dict[str, Any]:
                 counts["norms"] += params if _NORM.search(name) else 0
                 counts["biases"] += params if name.endswith(".bias") else 0
     last = {stack: BlockCounts(**blocks[max(blocks)]) for stack, blocks in stacks.items() if blocks}
-    return {"num_params": num_params, "size_bytes": sum(path.stat().st_size for path in weights), **last}
+    size_bytes = sum(path.stat().st_size for path in weights)
+    return {"num_params": num_params, "size_bytes": size_bytes, "head_for_others": head_for_others, **last}
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, int]]:

@@ -90,6 +90,8 @@ class ModelShape(BaseModel):
     num_params: int
     size_bytes: int
     """Bytes of the weights as they lie on the disk: what every full fine-tuning would write again."""
+    head_for_others: int = 0
+    """Weights that a classifier made of this model leaves away: what it writes or pools texts with."""
     block: BlockCounts = BlockCounts()
     """Of an encoder-decoder: a block of the encoder."""
     decoder_block: BlockCounts = BlockCounts()

@@ -4,35 +4,21 @@ from webapp.contract.job_dir import Facts
 from webapp.contract.methods import METHODS
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Comparison, Verdict
+from worker.engine.snippets import snippet_of
 
-_GENERATE = """\
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer, base = AutoTokenizer.from_pretrained("ADAPTER_FOLDER"), AutoModelForCausalLM.from_pretrained("{base}")
-inputs = tokenizer.apply_chat_template([{{"role": "user", "content": "YOUR INPUT"}}], add_generation_prompt=True, \
-return_dict=True, return_tensors="pt")
-print(tokenizer.decode(PeftModel.from_pretrained(base, "ADAPTER_FOLDER").generate(**inputs, \
-max_new_tokens={tokens}, do_sample=False)[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
-"""
-
-_CLASSIFY = """\
-from peft import PeftModel
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-base = AutoModelForSequenceClassification.from_pretrained("{base}", id2label=dict(enumerate({labels})))
-inputs = AutoTokenizer.from_pretrained("ADAPTER_FOLDER")("YOUR TEXT", return_tensors="pt")
-print(base.config.id2label[PeftModel.from_pretrained(base, "ADAPTER_FOLDER")(**inputs).logits.argmax().item()])
-"""
+_LIBRARIES = {"bottleneck": "adapters", "freezing": "transformers", "full": "transformers"}
+"""What opens it, where that is not peft."""
 
 _CARD = """\
 ---
 base_model: {base}
-library_name: peft
+library_name: {library}
 license: {licence}
 tags: [{method}]
 ---
 # {name}
 
-A {method_label} adapter for {title}, trained on “{dataset}”.
+{method_label} of {title}, trained on “{dataset}”.
 
 **{sentence}**
 
@@ -67,8 +53,10 @@ Measured on rows the training never saw, but from the same source: text of anoth
 
 def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str], max_new_tokens: int) -> str:
     """The text of README.md."""
-    template = _CLASSIFY if labels else _GENERATE
     cost = verdict.cost
+    snippet = snippet_of(
+        recipe.method, recipe.task, base=facts.base_model_reference, labels=labels, max_new_tokens=max_new_tokens
+    )
     return _CARD.format(
         name=facts.name,
         base=facts.base_model_reference,
@@ -89,7 +77,8 @@ def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str]
         train_seconds=cost.train_seconds,
         total_seconds=cost.total_seconds,
         memory_mb=cost.peak_memory_bytes / 1e6,
-        snippet=template.format(base=facts.base_model_reference, labels=labels, tokens=max_new_tokens),
+        library=_LIBRARIES.get(recipe.method, "peft"),
+        snippet=snippet,
         seed=recipe.seed,
         split=facts.split_sha256,
         knobs="\n".join(f"- {name}: {value}" for name, value in recipe.knobs.items()),

@@ -19,7 +19,8 @@ from worker.engine.inputs import Inputs
 from worker.engine.training import Training
 
 SAVE_SHARE = 20
-"""Seconds of training at the least for each second that the last checkpoint took to write."""
+"""Seconds of training at the least for each second that the last checkpoint took to write; but checkpoints are never
+more than so many times as far apart as the worker wants them."""
 
 
 class Shelf:
@@ -51,7 +52,8 @@ class Shelf:
     def is_due(self, step: int) -> bool:
         every = self._options.checkpoint_steps
         # A checkpoint of a full fine-tuning takes seconds to write; that must stay a small part of training.
-        seconds = max(self._options.checkpoint_seconds, SAVE_SHARE * self._save_seconds)
+        often = self._options.checkpoint_seconds
+        seconds = max(often, min(SAVE_SHARE * self._save_seconds, SAVE_SHARE * often))
         by_time = time.monotonic() - self._saved_at >= seconds
         return by_time or (every > 0 and step % every == 0)
 

@@ -4,6 +4,8 @@ The paper takes that start out of the base's weights. Here it is a second, froze
 the base stays what it is, to the last bit: W x + s (B A - B0 A0) x. Kept is one plain LoRA of twice the rank.
 """
 
+from dataclasses import replace
+
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
@@ -20,7 +22,9 @@ is a hundred times faster (Halko et al. 2011)."""
 def start_as_pissa(model: Model) -> None:
     """Give the adapter its start, and add the frozen one that takes it away again."""
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    model.add_adapter(START, model.peft_config["default"])
+    # Not by the way of `add_adapter`, which would give it a classification head of its own.
+    model.peft_config[START] = replace(model.peft_config["default"], modules_to_save=None)
+    model.base_model.inject_adapter(model.base_model.model, START)
     for layer in model.modules():
         if isinstance(layer, LoraLayer):
             scale = layer.scaling["default"]

@@ -4,11 +4,12 @@ training could not go on from it (huggingface/peft #2256); here they go along be
 from pathlib import Path
 
 import torch
+from peft import set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from webapp.contract.job_dir import PROMPT_NETWORK
 from worker.engine.forward import Model
-from worker.engine.methods.peft_adapters import save_peft, start_from_peft
+from worker.engine.methods.peft_adapters import WEIGHTS, save_peft
 
 
 def save_with_network(model: Model, folder: Path, reference: str) -> None:
@@ -19,6 +20,9 @@ def save_with_network(model: Model, folder: Path, reference: str) -> None:
 
 @torch.no_grad()
 def start_from_network(model: Model, folder: Path) -> None:
-    start_from_peft(model, folder)  # it also holds a classification head
+    network = model.prompt_encoder["default"]
+    # The adapter's own file may hold a classification head; what else it holds, the network makes.
+    adapter = {**load_file(folder / WEIGHTS), "prompt_embeddings": network.embedding.weight}
+    set_peft_model_state_dict(model, adapter)
     for name, value in load_file(folder / PROMPT_NETWORK).items():
-        model.prompt_encoder["default"].get_parameter(name).copy_(value)
+        network.get_parameter(name).copy_(value)
