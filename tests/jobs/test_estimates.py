@@ -96,6 +96,15 @@ def test_every_offer_really_fits(alice: User) -> None:
         assert after and after.best and after.best.fitting == "fits", offer
 
 
+def test_it_can_be_kept_off_workers_that_are_too_small(alice: User) -> None:
+    needed = panel_of(alice).foretold.memory_bytes
+    make_worker("large", devices_json=cpu(2 * needed))
+    assert panel_of(alice).only_where_it_fits == ""
+    make_worker("small", devices_json=cpu(needed // 2))
+    wished = JobForm(alice, _fields_of(panel_of(alice).only_where_it_fits), is_draft=True).wishes
+    assert needed // 2 < wished.needs_memory_bytes <= 2 * needed
+
+
 def test_lora_is_offered_instead_of_full_fine_tuning(alice: User) -> None:
     make_worker(devices_json=cpu(round(panel_of(alice).foretold.memory_bytes * 1.3)))
     panel = panel_of(alice, method="full")

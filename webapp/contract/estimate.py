@@ -17,7 +17,7 @@ from webapp.contract.tasks import Task
 
 Kind = Literal["cpu", "gpu"]
 
-PROCESS_BYTES: dict[Kind, int] = {"cpu": 620_000_000, "gpu": 500_000_000}
+PROCESS_BYTES: dict[Kind, int] = {"cpu": 700_000_000, "gpu": 500_000_000}
 """Python with torch and transformers; on a GPU what CUDA keeps for itself on the card."""
 BYTES_A_TRAINED_WEIGHT = 4 + 4 + 8 + 4
 """The weight in fp32, its gradient, AdamW's two moments, and the copy of the best one so far."""
@@ -33,13 +33,19 @@ ANSWERS_AT_ONCE = 32
 KEPT: dict[str, tuple[float, float]] = {"llama": (22, 9), "gpt2": (22, 6), "bert": (16, 7), "t5": (24, 9)}
 """Family -> numbers kept for the backward pass by a token in a block, in multiples of the hidden and of the
 intermediate size."""
+KEEPS: dict[str, float] = {"lora": 1.1, "freezing": 0.95, "full": 0.95}
+KEEPS_LESS = 0.75
+"""How much of that a method really keeps: LoRA also the inputs of its own products; where no weight of a linear layer
+is trained, its input need not be kept."""
 PASSING = 12
 """Numbers a token holds while it only passes through, in multiples of hidden and intermediate size together."""
 BYTES_A_SCORE = 9
 """Of attention, for each head and pair of tokens, where its fast path is closed: dropout closes it."""
 
-FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 6e10, "gpu": 2e13}
-"""Really reached, eagerly and on small batches."""
+FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 4e10, "gpu": 2e13}
+"""Really reached, eagerly and on small batches, by one thread of a busy machine."""
+SECONDS_A_SCORE: dict[Kind, float] = {"cpu": 3e-8, "gpu": 3e-11}
+"""Of attention where its fast path is closed, with its backward pass."""
 BYTES_READ_A_SECOND: dict[Kind, float] = {"cpu": 4e9, "gpu": 3e11}
 SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
 """What calling a block costs besides arithmetic."""
@@ -114,7 +120,9 @@ def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> floa
     tokens = work.tokens if tokens is None else tokens
     num_steps = tokens / work.mean / int(work.knobs["batch_size"])
     forward = 2.0 * _multiplied(work.shape)
-    training = tokens * (forward + _backward_flops(work)) / speed + num_steps * 3 * blocks
+    scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
+    a_token = (forward + _backward_flops(work)) / speed + scores * SECONDS_A_SCORE[kind]
+    training = tokens * a_token + num_steps * 3 * blocks
     optimizer = num_steps * work.trained * 4 * 8 / BYTES_READ_A_SECOND[kind]
     watching = 0.1 * training
     read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS
@@ -143,6 +151,7 @@ def _training_bytes(work: Work) -> float:
     if work.knobs["gradient_checkpointing"] == "yes":
         kept = tokens * (_kept_numbers(work) + blocks * work.shape.hidden_size)
     rows = max(1, tokens // work.longest)
+    kept *= KEEPS.get(work.method, KEEPS_LESS)
     return kept * work.num_bytes + _logits(work, rows * work.answer_tokens) * 2
 
 

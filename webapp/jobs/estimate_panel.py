@@ -1,6 +1,7 @@
 """What the review of the page “New job” says before a start: does it fit, when would it be done, and what would full
 fine-tuning of the same rows take."""
 
+import math
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -10,12 +11,12 @@ from webapp.contract.costs import Costs, costs_of
 from webapp.contract.estimate import Kind, Work
 from webapp.contract.methods import METHODS
 from webapp.jobs.calibration import Foretold, correction_for, foretold
-from webapp.jobs.estimates import COMFORTABLE, Place, best_place, places_of
+from webapp.jobs.estimates import COMFORTABLE, Place, best_place, memory_that_sorts, places_of
 from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto
-from webapp.jobs.smaller import Offer, offers
+from webapp.jobs.smaller import Offer, form_address, offers
 from webapp.jobs.waiting import new_job_starts_in
-from webapp.jobs.wish_fields import WISHES
+from webapp.jobs.wish_fields import MEMORY, WISHES
 from webapp.jobs.workload import work_of
 from webapp.workers.models import Worker
 
@@ -39,6 +40,8 @@ class EstimatePanel(NamedTuple):
     starts_in_seconds: float | None
     ends_at: datetime | None
     offers: list[Offer]
+    only_where_it_fits: str
+    """The address of the form with the wish that keeps it off workers that are too small; empty where none is."""
 
     @property
     def fits_nowhere(self) -> bool:
@@ -65,6 +68,7 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
         starts_in_seconds=starts_in,
         ends_at=None if starts_in is None else now + timedelta(seconds=starts_in + told.seconds),
         offers=_offers(form, work, best) if best and best.fitting != "fits" else [],
+        only_where_it_fits=_only_where_it_fits(form, work, places),
     )
 
 
@@ -105,6 +109,14 @@ def _offers(form: JobForm, work: Work, best: Place) -> list[Offer]:
 
     lora = _work(form, "lora") if impossible("lora", work.shape.family, work.task) is None else None
     return offers(work, fits, _fields(form, work), lora.knobs if lora else {})
+
+
+def _only_where_it_fits(form: JobForm, work: Work, places: list[Place]) -> str:
+    enough = memory_that_sorts(places)
+    if enough is None or form.wishes.needs_memory_bytes:
+        return ""
+    # Rounded down: the worker it was read from must still have it.
+    return form_address({**_fields(form, work), MEMORY.name: f"{math.floor(enough / 1e8) / 10:g}"})
 
 
 def _fields(form: JobForm, work: Work) -> dict[str, str]:

@@ -57,7 +57,15 @@ def best_place(places: Sequence[Place]) -> Place | None:
     """Where it would most likely run: a worker that takes jobs, and as comfortably as possible."""
     order = {"fits": 0, "tight": 1, "too_large": 2}
     taking = [place for place in places if place.worker.intent == Intent.ACTIVE] or list(places)
-    return min(taking, key=lambda place: order[place.fitting], default=None)
+    return min(taking, key=lambda place: (order[place.fitting], -place.memory_bytes), default=None)
+
+
+def memory_that_sorts(places: Sequence[Place]) -> int | None:
+    """Bytes to ask for so that no worker takes the job on which it will not fit; None where that need not or cannot
+    be asked for."""
+    able = [place.device.memory_bytes for place in places if place.fitting != "too_large"]
+    unable = [place.device.memory_bytes for place in places if place.fitting == "too_large"]
+    return min(able) if able and unable and min(able) > max(unable) else None
 
 
 def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe, sizes: Mapping[str, int]) -> Foretold:

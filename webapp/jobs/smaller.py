@@ -100,13 +100,14 @@ def _offer(work: Work, change: Change, sent: Mapping[str, str]) -> Offer:
         own = {knob.name for knob in knobs_of(work.method)}
         fields = {name: text for name, text in sent.items() if name not in own} | {"method": change.method}
         sentence = f"{METHODS[change.method].label} instead of {METHODS[work.method].label}"
-        return Offer(sentence, change.costs, _url(fields))
+        return Offer(sentence, change.costs, form_address(fields))
     knobs = {knob.name: knob for knob in knobs_of(work.method)}
     texts = {name: knob_text(knobs[name], value) for name, value in change.knobs.items()}
     before = {name: knob_text(knobs[name], work.knobs[name]) for name in change.knobs}
-    words = [f"{knobs[name].label} {before[name]} → {text}" for name, text in texts.items() if text != before[name]]
-    return Offer(", ".join(words), change.costs, _url({**sent, **texts}))
+    words = [f"{knobs[name].label}: {before[name]} → {text}" for name, text in texts.items() if text != before[name]]
+    return Offer(", ".join(words), change.costs, form_address({**sent, **texts}))
 
 
-def _url(fields: Mapping[str, str]) -> str:
+def form_address(fields: Mapping[str, str]) -> str:
+    """Of the page “New job”, filled in like this, at its review."""
     return f"{reverse('job-new')}?{urlencode(fields)}#step-review"
