@@ -15,6 +15,7 @@ from transformers import (
 from webapp.contract.tasks import Task
 from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
+from worker.engine.quantised import in_4_bits
 from worker.engine.tokenizer import refused
 
 
@@ -57,12 +58,19 @@ def _config(folder: Path) -> Any:
         raise refused("The base model's config.json cannot be read.", error) from error
 
 
-def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Model:
+def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_quantised: bool = False) -> Model:
     """The frozen model, in evaluation mode. For classify it has a fresh head with one output a label.
 
     Raises TrainingError.
     """
-    options = {"dtype": place.dtype, "local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
+    options: dict[str, Any] = {
+        "dtype": place.dtype,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+    }
+    if is_quantised:
+        options |= in_4_bits(place.device, place.dtype)
     try:
         if task == "generate":
             model = AutoModelForCausalLM.from_pretrained(folder, **options)
@@ -82,4 +90,6 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str]) -> Mode
         raise refused("The base model cannot be loaded from its folder.", error) from error
     # What the config tells is how the model was kept, also where it is computed with more exactly.
     model.config.dtype = place.stored
-    return model.to(place.device).requires_grad_(False).eval()
+    if not is_quantised:
+        model = model.to(place.device)
+    return model.requires_grad_(False).eval()

@@ -26,6 +26,7 @@ from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.methods.pissa import START
 from worker.engine.model import Place, choose_place, load_base
+from worker.engine.quantised import how_many
 from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.shelf import Shelf
@@ -54,7 +55,8 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     tokenizer = load_tokenizer(job_dir / BASE_MODEL, recipe.task)
     rows = read_rows(job_dir, recipe, tokenizer)
     heed(wanted, resumed.standing.step if resumed else 0)
-    base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels)
+    is_quantised = recipe.knobs.get("quantised") == "4bit"
+    base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels, is_quantised=is_quantised)
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     measuring = Measuring(rows, tokenizer, general, options.micro_batch_divisor, wanted, report)
@@ -153,6 +155,6 @@ def count_weights(model: Model) -> tuple[int, int]:
     beside = (".original_module.", f".{START}.")
     weights = [(name, one) for name, one in model.named_parameters() if not any(part in name for part in beside)]
     return (
-        sum(weight.numel() for _name, weight in weights if weight.requires_grad),
-        sum(weight.numel() for _name, weight in weights),
+        sum(how_many(weight) for _name, weight in weights if weight.requires_grad),
+        sum(how_many(weight) for _name, weight in weights),
     )
