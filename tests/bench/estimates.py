@@ -1,4 +1,4 @@
-"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, about ten minutes.
+"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, about ten minutes on a quiet machine.
 
 One line of JSON a run in `results/estimates.jsonl`; a run that is there is not done twice. `--table` only prints.
 """
@@ -49,7 +49,7 @@ class Cell(BaseModel):
     @property
     def knobs(self) -> dict[str, KnobValue]:
         auto = auto_knobs(self.method, self.task, STARTERS[self.base_model].shape, split_sizes(NUM_ROWS).train)
-        changed = {"batch_size": self.batch_size, "gradient_checkpointing": self.gradient_checkpointing}
+        changed: dict[str, KnobValue] = {"batch_size": self.batch_size, "gradient_checkpointing": self.gradient_checkpointing}
         return {**auto, "epochs": 2, "patience": 0, **changed}
 
 

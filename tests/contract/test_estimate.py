@@ -9,10 +9,17 @@ from webapp.contract.base_models import STARTERS
 from webapp.contract.capabilities import impossible
 from webapp.contract.estimate import Work, memory_bytes, work_seconds
 from webapp.contract.methods import METHODS
+from webapp.contract.model_shape import BlockCounts, ModelShape
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import SplitSizes
 
 SIZES = SplitSizes(700, 100, 200)
+OTHER = {
+    "hidden_size": 512, "intermediate_size": 2048, "num_layers": 6, "num_heads": 8, "num_kv_heads": 8,
+    "vocab_size": 32_000, "max_length": 512, "num_params": 60_000_000, "size_bytes": 240_000_000,
+    "block": BlockCounts(params=3_000_000, norms=1_024, biases=4_608),
+}  # fmt: skip
+"""Numbers of a small GPT-2 or T5."""
 
 
 def work(method: str = "lora", model: str = "smollm2-135m-instruct", **changed: Any) -> Work:
@@ -36,8 +43,20 @@ def test_every_method_can_be_estimated(method: str, model: str, kind: Any) -> No
     assert work_seconds(one, kind) > 1
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("family", "task", "num_decoder_layers"), [("gpt2", "generate", 0), ("t5", "transform", 6)])
+def test_every_family_can_be_estimated(method: str, family: str, task: str, num_decoder_layers: int) -> None:
+    shape = ModelShape.model_validate({**OTHER, "family": family, "num_decoder_layers": num_decoder_layers})
+    knobs = auto_knobs(method, task, shape, SIZES.train)  # type: ignore[arg-type]
+    one = work(method, shape=shape, task=task).model_copy(update={"knobs": knobs})
+    assert memory_bytes(one, "cpu") > shape.size_bytes
+    assert work_seconds(one, "cpu") > 1
+
+
 @pytest.mark.parametrize(
-    "less", [{"batch_size": 1}, {"max_length": 128}, {"gradient_checkpointing": "yes"}, {"rank": 1}], ids=str
+    "less",
+    [{"batch_size": 1}, {"max_length": 128}, {"gradient_checkpointing": "yes"}, {"rank": 1}, {"quantised": "4bit"}],
+    ids=str,
 )
 def test_what_saves_memory_is_foretold_to_save_it(less: dict[str, Any]) -> None:
     before = work(knobs={"batch_size": 4, "rank": 64})

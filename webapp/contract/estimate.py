@@ -23,6 +23,8 @@ BYTES_A_TRAINED_WEIGHT = 4 + 4 + 8 + 4
 """The weight in fp32, its gradient, AdamW's two moments, and the copy of the best one so far."""
 BYTES_A_TRAINED_BASE_WEIGHT = BYTES_A_TRAINED_WEIGHT + 4
 """Where weights of the base are trained, clipping and copying hold another copy of them for a moment."""
+BYTES_A_4_BIT_WEIGHT = 0.56
+"""With its share of the scales. Only the blocks' linear layers are kept so."""
 MICRO_BATCH_TOKENS = 4096
 """Tokens in one forward pass at the most, as the engine cuts them; a longer row stands alone."""
 GENERAL_TOKENS = 512
@@ -135,8 +137,9 @@ def _weights_bytes(work: Work) -> float:
     """The base as it stands, and all that comes with what is trained."""
     shape = work.shape
     if not work.trains_base:
-        bytes_a_weight = 0.6 if work.knobs.get("quantised") == "4bit" else work.num_bytes
-        return shape.num_params * bytes_a_weight + work.trained * BYTES_A_TRAINED_WEIGHT
+        quantised = _multiplied(shape) if work.knobs.get("quantised") == "4bit" else 0
+        base = quantised * BYTES_A_4_BIT_WEIGHT + (shape.num_params - quantised) * work.num_bytes
+        return base + work.trained * BYTES_A_TRAINED_WEIGHT
     frozen = max(0, shape.num_params - work.trained)
     return frozen * work.num_bytes + work.trained * BYTES_A_TRAINED_BASE_WEIGHT
 
