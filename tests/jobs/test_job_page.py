@@ -244,3 +244,24 @@ def test_the_admin_site_shows_jobs_and_changes_none(alice: User, admin_client: C
     assert admin_client.get(f"/admin/jobs/job/{job.id}/change/").status_code == 200
     assert admin_client.get("/admin/jobs/jobevent/").status_code == 200
     assert admin_client.post(f"/admin/jobs/job/{job.id}/change/", {"state": "failed"}).status_code == 403
+
+
+def test_it_tells_what_was_forgotten_what_each_label_scores_and_which_rows_look_odd(
+    alice: User, alice_client: Client
+) -> None:
+    figures = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
+    verdict = verdict_with(
+        forgetting={
+            "measure": "loss", "label": "loss per word piece", "base": 3.0, "tuned": 3.2, "difference": 0.2, "low": 0.1,
+            "high": 0.3, "light": "yellow", "num_texts": 60, "sentence": "It lost a little of its general English.",
+        },
+        per_label=[{"label": "<river>", "support": 12, "base": figures, "tuned": figures}],
+        suspects=[{"line": 41, "kind": "mislabelled", "input": "the Rhine", "expected": "lake", "loss": 5.0,
+                   "why": "The model says river with 97 %."}],
+        suspects_note="All 90 training rows were looked at.",
+    )  # fmt: skip
+    page = alice_client.get(f"/jobs/{make_succeeded(alice, verdict).id}").content.decode()
+    assert "Some forgetting" in page and "It lost a little of its general English." in page
+    assert "&lt;river&gt;" in page and "33.3 %" in page
+    assert "Line 41, perhaps mislabelled" in page and "The model says river with 97 %." in page
+    assert "All 90 training rows were looked at." in page
