@@ -49,7 +49,10 @@ class Cell(BaseModel):
     @property
     def knobs(self) -> dict[str, KnobValue]:
         auto = auto_knobs(self.method, self.task, STARTERS[self.base_model].shape, split_sizes(NUM_ROWS).train)
-        changed: dict[str, KnobValue] = {"batch_size": self.batch_size, "gradient_checkpointing": self.gradient_checkpointing}
+        changed: dict[str, KnobValue] = {
+            "batch_size": self.batch_size,
+            "gradient_checkpointing": self.gradient_checkpointing,
+        }
         return {**auto, "epochs": 2, "patience": 0, **changed}
 
 

@@ -68,6 +68,8 @@ def job_create(
     _check_fit(dataset_version, base_model, recipe)
     if earlier := _made_before(owner, idempotency_key):
         return earlier
+    # Before there are files: once there are, a database that goes away leaves them behind.
+    told = estimate_now(dataset_version, base_model, recipe)
     job_id = uuid.uuid4()
     try:
         split = rows_split_store(dataset_version, recipe, storage.job_rows_path(job_id))
@@ -84,7 +86,7 @@ def job_create(
             rows_sha256=split.rows_sha256,
             parent=parent,
             idempotency_key=idempotency_key,
-            estimate_json=estimate_now(dataset_version, base_model, recipe, split.counts).model_dump(),
+            estimate_json=told and told.model_dump(),
             **vars(wishes),
         )
         seed = _inherited(job)

@@ -1,6 +1,6 @@
 """Whether a job fits each worker, how long it will take there, and when it would begin and end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from webapp.base_models.models import BaseModel
@@ -8,7 +8,7 @@ from webapp.clock import database_now
 from webapp.contract.devices import Device
 from webapp.contract.estimate import Kind, Work
 from webapp.contract.recipe import Recipe
-from webapp.contract.split import SplitSizes
+from webapp.contract.split import TooFewRows, split_sizes
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.calibration import Foretold, correction_for, foretold
 from webapp.jobs.models import Job
@@ -68,11 +68,14 @@ def memory_that_sorts(places: Sequence[Place]) -> int | None:
     return min(able) if able and unable and min(able) > max(unable) else None
 
 
-def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe, sizes: Mapping[str, int]) -> Foretold:
-    """Of a job that is being accepted: for the worker it would most likely go to, without any for a processor."""
-    work = work_of(
-        version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=SplitSizes(**sizes)
-    )
+def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe) -> Foretold | None:
+    """Of a job that is about to be accepted: for the worker it would most likely go to, without any for a processor.
+    None where its rows are too few to be split."""
+    try:
+        sizes = split_sizes(version.num_rows)
+    except TooFewRows:
+        return None
+    work = work_of(version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=sizes)
     place = best_place(places_of(work, base_model.id, list(Worker.objects.online(database_now()))))
     return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))
 
