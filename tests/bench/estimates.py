@@ -1,4 +1,4 @@
-"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, about ten minutes on a quiet machine.
+"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, ten minutes if quiet.
 
 One line of JSON a run in `results/estimates.jsonl`; a run that is there is not done twice. `--table` only prints.
 """
