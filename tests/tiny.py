@@ -73,12 +73,18 @@ def make_llama(folder: Path, **changes: Any) -> Path:
     return _save(LlamaForCausalLM(config), tokenizer, folder)
 
 
-def make_bert(folder: Path) -> Path:
-    """A two-layer BERT without a head, as sentence encoders come, with a character tokenizer; returns the folder."""
+def _framing_tokenizer() -> PreTrainedTokenizerFast:
+    """As encoders have: `[CLS] text [SEP]`."""
     tokenizer = make_tokenizer(chat_template=None)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 5), ("[SEP]", 6)]
     )
+    return tokenizer
+
+
+def make_bert(folder: Path) -> Path:
+    """A two-layer BERT without a head, as sentence encoders come, with a character tokenizer; returns the folder."""
+    tokenizer = _framing_tokenizer()
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
@@ -115,10 +121,7 @@ def make_t5(folder: Path, **changes: Any) -> Path:
 
 def make_roberta(folder: Path) -> Path:
     """A two-layer RoBERTa without a head, with a character tokenizer; returns the folder."""
-    tokenizer = make_tokenizer(chat_template=None)
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 5), ("[SEP]", 6)]
-    )
+    tokenizer = _framing_tokenizer()
     torch.manual_seed(0)
     config = RobertaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,

@@ -108,15 +108,11 @@ CAPABILITIES["prefix_tuning"]["gradient_checkpointing"] = Can(
 
 
 def impossible(method: str, family: Family, task: Task) -> str | None:
-    """Why this method cannot train this task on this kind of model."""
-    label = METHODS[method].label
+    """Why this method cannot train this task on this kind of model. The matrix of tests has every pair, and each works,
+    so that only the task decides."""
     if task not in TASKS_OF_FAMILY[family]:
         return f"The {FAMILY_WORDS[family]} cannot be trained for the task “{TASK_WORDS[task][0]}”."
-    return _IMPOSSIBLE.get((method, family), "").format(label=label) or None
-
-
-_IMPOSSIBLE: dict[tuple[str, Family], str] = {}
-"""Pairs that the matrix of tests showed not to work, with the reason."""
+    return None
 
 
 def knob_conflicts(method: str, knobs: Mapping[str, KnobValue]) -> dict[str, str]:

@@ -15,10 +15,3 @@ def knobs_to_continue(method: str, knobs: Mapping[str, KnobValue]) -> dict[str, 
         rank = int(knobs["rank"]) * (2 if knobs["init"] == "pissa" else 1)
         kept |= {"rank": rank, "alpha": rank, "init": "default", "variant": "lora"}
     return kept
-
-
-SHAPING_KNOBS = (
-    "rank", "alpha", "targets", "variant", "init", "quantised", "num_virtual_tokens", "encoder_hidden_size",
-    "projection", "placement", "reduction_factor", "num_blocks", "also",
-)  # fmt: skip
-"""Knobs that say what is trained: a job that goes on must have them as the adapter was made."""
