@@ -5,12 +5,12 @@ Celery brings the wake-ups and the signals of the process's life; everything els
 
 import logging
 import os
-import signal
 import sys
 from typing import Any
 
 import django
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from celery.worker import state
 from django.db import Error, connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
@@ -93,7 +93,9 @@ def _follow(worker: Worker) -> None:
     _Process.slots.follow(worker)
     if worker.intent == Intent.RETIRED and not _Process.slots.is_leaving.is_set():
         log.warning("this worker was retired; it hands back what it runs and ends")
-        os.kill(os.getpid(), signal.SIGTERM)
+        _leave()
+        # As Celery's own handler of SIGTERM does. The signal itself would kill us where Celery listens to none yet.
+        state.should_stop = os.EX_OK  # type: ignore[assignment]  # None until then
 
 
 @worker_shutting_down.connect
