@@ -34,6 +34,15 @@ def test_it_tells_what_a_starter_is_for_and_what_fetching_it_takes(client: Clien
     assert "Fetched on first use (92.9 MB)" in html
 
 
+def test_it_tells_the_memory_of_each_method_and_what_for(client: Client, alice: User) -> None:
+    html = page(client, alice)
+    assert "rows of up to 256 tokens, 8 a step" in html
+    client.force_login(alice)
+    cards = {card.model.id: card for card in client.get(reverse("base-model-list")).context["starters"]}
+    needs = {line.method.name: line.memory_bytes for line in cards["smollm2-135m-instruct"].methods}
+    assert 1e9 < needs["prompt_tuning"] < needs["lora"] < needs["full"] < 10e9
+
+
 def test_a_fetched_starter_is_ready(client: Client, alice: User) -> None:
     folder = storage.base_model_dir("minilm-l6")
     folder.mkdir(parents=True)

@@ -8,9 +8,11 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from webapp.accounts.models import User
+from webapp.contract.capabilities import abilities_of
 from webapp.contract.failures import FAILURES
 from webapp.contract.methods import METHODS, knobs_of
 from webapp.contract.promises import PROMISES
+from webapp.contract.shortfalls import SHORTFALLS
 from webapp.help.pages import PAGES
 from webapp.jobs.models import State
 
@@ -40,6 +42,15 @@ def test_every_method_and_knob_is_explained(reader: Client) -> None:
         assert f'id="{method.name}"' in html
         for knob in knobs_of(method.name):
             assert escape(knob.sentence) in html
+
+
+def test_the_table_of_abilities_gives_every_reason(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHORTFALLS, ("ia3", "generate"), "12 points behind LoRA on 600 dates.")
+    html = text(reader, "methods")
+    for name in METHODS:
+        for line in abilities_of(name):
+            assert escape(line.why) in html and escape(line.meaning) in html
+    assert "12 points behind LoRA on 600 dates." in html
 
 
 def test_every_promise_state_and_failure_is_told(reader: Client) -> None:

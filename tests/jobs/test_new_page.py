@@ -13,6 +13,7 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
+from webapp.contract.shortfalls import SHORTFALLS
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import rows_writer
 from webapp.jobs.accept import job_create
@@ -69,6 +70,17 @@ def test_the_impossible_is_greyed_with_the_reason(alice: User, alice_client: Cli
     assert "does not hold labels" in html
     context = alice_client.get(URL).context
     assert [card.problem is None for card in context["models"]] == [card.is_chosen for card in context["models"]]
+
+
+def test_a_method_s_card_tells_what_it_can_do_and_where_it_fell_short(
+    alice: User, alice_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_starter()
+    monkeypatch.setitem(SHORTFALLS, ("ia3", "generate"), "12 points behind LoRA on 600 dates.")
+    html = page(alice_client, dataset=str(make_version(alice).id))
+    for words in ("Not DoRA, which has weights that vLLM does not know.", "vLLM takes LoRA only.", "Measured:"):
+        assert words in html
+    assert html.count("12 points behind LoRA on 600 dates.") == 1
 
 
 def test_settled_sections_are_folded(alice: User, alice_client: Client) -> None:

@@ -6,13 +6,17 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import Costs, costs_of
-from webapp.contract.methods import METHODS, Method
+from webapp.contract.estimate import Work, memory_bytes
+from webapp.contract.methods import METHODS, KnobValue, Method
 from webapp.contract.model_shape import FAMILY_WORDS, ModelShape
 from webapp.contract.presets import auto_knobs
+from webapp.contract.split import split_sizes
 from webapp.contract.tasks import TASK_WORDS, Task
 
 _ROWS, _LABELS = 1_000, 2
 """What the sizes are told for: they hardly depend on it."""
+MEMORY_TOKENS = 256
+"""Of the longest row: what memory is told for, as it depends on it. Auto's batch size comes with it."""
 
 
 class MethodLine(NamedTuple):
@@ -21,6 +25,8 @@ class MethodLine(NamedTuple):
     method: Method
     task_words: list[str]
     costs: Costs
+    memory_bytes: int
+    """At the peak, on a processor, for rows of up to `MEMORY_TOKENS`."""
 
 
 class ModelCard(NamedTuple):
@@ -31,6 +37,9 @@ class ModelCard(NamedTuple):
     family_words: str
     task_words: list[str]
     methods: list[MethodLine]
+    memory_tokens: int
+    batch_size: int
+    """What the memory of its methods is told for."""
     may_remove: bool
 
 
@@ -42,6 +51,8 @@ def model_card(model: BaseModel, user: User) -> ModelCard:
         family_words=FAMILY_WORDS[shape.family],
         task_words=[TASK_WORDS[task][0] for task in model.tasks],
         methods=[line for method in METHODS.values() if (line := _method_line(method, model.tasks, shape))],
+        memory_tokens=_longest(shape),
+        batch_size=int(auto_knobs("lora", model.tasks[0], shape, _ROWS)["batch_size"]),
         may_remove=may_remove(model, user),
     )
 
@@ -59,4 +70,25 @@ def _method_line(method: Method, tasks: tuple[Task, ...], shape: ModelShape) -> 
         return None
     knobs = auto_knobs(method.name, able[0], shape, _ROWS)
     costs = costs_of(method.name, knobs, shape, task=able[0], num_labels=_LABELS)
-    return MethodLine(method, [TASK_WORDS[task][0] for task in able], costs)
+    memory = _memory(method, able[0], shape, knobs)
+    return MethodLine(method, [TASK_WORDS[task][0] for task in able], costs, memory)
+
+
+def _memory(method: Method, task: Task, shape: ModelShape, knobs: dict[str, KnobValue]) -> int:
+    longest = _longest(shape)
+    work = Work(
+        task=task,
+        method=method.name,
+        knobs=knobs,
+        shape=shape,
+        num_labels=_LABELS if task == "classify" else 0,
+        sizes=split_sizes(_ROWS),
+        mean_tokens=longest / 2,
+        longest_tokens=longest,
+        answer_tokens=1 if task == "classify" else longest // 4,
+    )
+    return memory_bytes(work, "cpu")
+
+
+def _longest(shape: ModelShape) -> int:
+    return min(MEMORY_TOKENS, shape.max_length)

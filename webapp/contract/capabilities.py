@@ -17,15 +17,18 @@ Ability = Literal[
 ABILITIES: tuple[Ability, ...] = get_args(Ability)
 
 ABILITY_WORDS: dict[Ability, tuple[str, str]] = {
-    "merge": ("Merges into the base", "The base with the adapter worked into its weights is one plain model."),
-    "gguf": ("GGUF (llama.cpp, Ollama)", "Runs in llama.cpp and Ollama, as an adapter file or merged."),
-    "vllm": ("vLLM adapter", "vLLM serves it beside others on one base."),
-    "adapterhub": ("AdapterHub", "Opens in the library `adapters`."),
-    "quantised_base": ("Base in 4 bits", "The frozen base may be kept in 4 bits while training (QLoRA)."),
-    "gradient_checkpointing": ("Save memory", "Computes again what lies between the blocks (gradient checkpointing)."),
-    "continue_training": ("Continue training", "A later job can start from the adapter and go on."),
+    "merge": ("Merges", "The base with the adapter worked into its weights is one plain model."),
+    "gguf": ("GGUF", "Runs in llama.cpp and Ollama, as an adapter file or merged."),
+    "vllm": ("vLLM", "vLLM serves it beside others on one base."),
+    "adapterhub": ("AdapterHub", "Opens in the library “adapters”."),
+    "quantised_base": ("4-bit base", "The frozen base may be kept in 4 bits while training (QLoRA)."),
+    "gradient_checkpointing": ("Saves memory", "May compute again what lies between the blocks while training."),
+    "continue_training": ("Continues", "A later job can start from the adapter and go on."),
 }  # fmt: skip
-"""Ability -> (column heading, what it means)."""
+"""Ability -> (a word for badges and columns, what it means)."""
+
+ABILITIES_OF_RESULTS: tuple[Ability, ...] = ("merge", "gguf", "vllm", "adapterhub")
+"""Those that say where the trained thing can go."""
 
 
 class Can(NamedTuple):
@@ -33,6 +36,15 @@ class Can(NamedTuple):
 
     yes: bool
     why: str = ""
+
+
+class AbilityLine(NamedTuple):
+    """An ability of one method, as pages show it."""
+
+    word: str
+    meaning: str
+    yes: bool
+    why: str
 
 
 _IN_FRONT = "It stands before the text and is no change of weights."
@@ -105,6 +117,11 @@ CAPABILITIES: dict[str, dict[Ability, Can]] = {
 CAPABILITIES["prefix_tuning"]["gradient_checkpointing"] = Can(
     False, "The prefix lies in what attention remembers, which computing again would lose."
 )
+
+
+def abilities_of(method: str, abilities: tuple[Ability, ...] = ABILITIES) -> tuple[AbilityLine, ...]:
+    """In the order of the table's columns."""
+    return tuple(AbilityLine(*ABILITY_WORDS[ability], *CAPABILITIES[method][ability]) for ability in abilities)
 
 
 def impossible(method: str, family: Family, task: Task) -> str | None:

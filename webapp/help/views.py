@@ -6,10 +6,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from webapp.contract.base_models import STARTERS
+from webapp.contract.capabilities import ABILITIES, ABILITY_WORDS, abilities_of
 from webapp.contract.failures import FAILURES
 from webapp.contract.methods import METHODS, TRAINING_KNOBS
 from webapp.contract.model_shape import FAMILY_OF_TYPE
 from webapp.contract.promises import PROMISES
+from webapp.contract.shortfalls import shortfalls_of
 from webapp.contract.split import MIN_ROWS, split_sizes
 from webapp.contract.tasks import TASK_WORDS
 from webapp.help.pages import PAGES
@@ -34,6 +36,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "pages": PAGES.values(),
             "starters": STARTERS.values(),
             "methods": METHODS.values(),
+            "abilities": [ABILITY_WORDS[ability] for ability in ABILITIES],
+            "able": [(method, abilities_of(name), shortfalls_of(name)) for name, method in METHODS.items()],
             "training_knobs": TRAINING_KNOBS,
             "task_words": TASK_WORDS,
             "promises": PROMISES,

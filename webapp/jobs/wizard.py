@@ -4,8 +4,10 @@ import math
 from typing import Any, NamedTuple
 
 from webapp.base_models.models import BaseModel
+from webapp.contract.capabilities import AbilityLine, abilities_of
 from webapp.contract.costs import Costs, costs_of
 from webapp.contract.methods import METHODS, TRAINING_KNOBS, Knob, KnobValue, Method, knobs_of
+from webapp.contract.shortfalls import shortfall
 from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import TASK_WORDS, TASKS, Task
 from webapp.datasets.models import DatasetVersion
@@ -34,6 +36,9 @@ class Card(NamedTuple):
     model: BaseModel | None = None
     good_for: str = ""
     costs: Costs | None = None
+    abilities: tuple[AbilityLine, ...] = ()
+    measured: str = ""
+    """Where a method fell short on our own rows."""
 
 
 class KnobField(NamedTuple):
@@ -116,6 +121,8 @@ def _method_card(method: Method, form: JobForm) -> Card:
         problem=problem,
         why="It learns the most from few rows." if method == form.suggested_method else "",
         costs=None if problem else _costs(method, form),
+        abilities=abilities_of(method.name),
+        measured=shortfall(method.name, task),
     )
 
 
