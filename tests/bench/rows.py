@@ -27,11 +27,11 @@ class BenchRows(NamedTuple):
 
 
 def dates() -> list[Row]:
-    return _sample("dates", "written", "iso")
+    return _sample("dates", "written", "iso", 200)
 
 
 def kinds() -> list[Row]:
-    return _sample("kinds", "name", "kind")
+    return _sample("kinds", "name", "kind", 300)
 
 
 def past_tense() -> list[Row]:
@@ -43,7 +43,7 @@ def past_tense() -> list[Row]:
         if kind == "verb" and word.isalpha() and word.islower() and 3 <= len(word) <= 8 and forms[0]
     }
     plain = {word for word, form in past.items() if form == word + "ed"}
-    chosen = [*_some(past.keys() - plain, 150), *_some(plain, 150)]
+    chosen = [*_some(past.keys() - plain, 100), *_some(plain, 100)]
     return [_row(word, past[word]) for word in chosen]
 
 
@@ -57,7 +57,7 @@ def tumours() -> list[Row]:
             str(data.target_names[answer])
         for row, answer in zip(data.data, data.target, strict=True)
     }  # fmt: skip
-    return [_row(text, rows[text]) for text in _some(rows, 300)]
+    return [_row(text, rows[text]) for text in _some(rows, 200)]
 
 
 def feelings() -> list[Row]:
@@ -65,7 +65,7 @@ def feelings() -> list[Row]:
     lines = (files("vaderSentiment") / "vader_lexicon.txt").read_text().splitlines()
     points = {word: float(mean) for word, mean, *_rest in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)}
     words = {word for word, mean in points.items() if word.isalpha() and word.islower() and abs(mean) >= 1.5}
-    return [_row(word, "good" if points[word] > 0 else "bad") for word in _some(words, 400)]
+    return [_row(word, "good" if points[word] > 0 else "bad") for word in _some(words, 300)]
 
 
 def word_classes() -> list[Row]:
@@ -79,7 +79,7 @@ def word_classes() -> list[Row]:
         word
         for kind in wanted
         for word in _some(
-            (one for one, its in one_class.items() if its == kind and one.isalpha() and one.islower()), 100
+            (one for one, its in one_class.items() if its == kind and one.isalpha() and one.islower()), 75
         )
     ]
     return [_row(word, one_class[word]) for word in words]
@@ -97,9 +97,10 @@ BENCH_ROWS: dict[str, BenchRows] = {
 }
 
 
-def _sample(sample_id: str, source: str, target: str) -> list[Row]:
+def _sample(sample_id: str, source: str, target: str, how_many: int) -> list[Row]:
     with sample_path(sample_id).open(newline="") as file:
-        return [_row(line[source], line[target]) for line in csv.DictReader(file)]
+        rows = {line[source]: line[target] for line in csv.DictReader(file)}
+    return [_row(text, rows[text]) for text in _some(rows, how_many)]
 
 
 def _lexicon(name: str) -> Iterator[str]:

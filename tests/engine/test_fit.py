@@ -16,7 +16,7 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.rows import Message
 from worker.engine.encode import Encoded, encode_chat
 from worker.engine.errors import TrainingError
-from worker.engine.fit import Fit, step_loss
+from worker.engine.fit import LOOKS, ROWS_A_WATCHED_ROW, Fit, step_loss, steps_between_looks
 from worker.engine.forward import Model
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
@@ -116,3 +116,16 @@ def test_a_rate_far_too_high_ends_with_a_remedy(base: Path, tmp_path: Path) -> N
     assert caught.value.code == "loss_not_finite"
     # Whatever was told before is a number, so that every line of the events can be read again.
     assert all("null" not in event.model_dump_json(exclude={"seconds_left", "forgetting"}) for event in told)
+
+
+@pytest.mark.parametrize(("num_train", "num_validation", "batch_size", "epochs"), [
+    (42, 6, 8, 10), (420, 60, 8, 10), (70_000, 100, 16, 1),
+])  # fmt: skip
+def test_looks_come_often_enough_to_end_early_and_cost_less_than_a_tenth(
+    num_train: int, num_validation: int, batch_size: int, epochs: int
+) -> None:
+    steps_an_epoch = -(-num_train // batch_size)
+    total = steps_an_epoch * epochs
+    every = steps_between_looks(steps_an_epoch, total, num_validation, batch_size)
+    assert total / every >= LOOKS - 1
+    assert every * batch_size >= ROWS_A_WATCHED_ROW * num_validation

@@ -19,7 +19,7 @@ _LEARNING_RATES: dict[str, tuple[float, float, float, float]] = {
     "prompt_tuning": (1e-2, 1e-2, 3e-3, 1e-3),
     "p_tuning": (3e-3, 3e-3, 1e-3, 5e-4),
     "prefix_tuning": (1e-2, 1e-2, 5e-3, 5e-3),
-    "bottleneck": (1e-3, 1e-3, 3e-4, 1e-4),
+    "bottleneck": (3e-3, 1e-3, 3e-4, 1e-4),
     "ia3": (1e-2, 1e-2, 5e-3, 5e-3),
     "freezing": (5e-4, 3e-4, 1e-4, 5e-5),
     "full": (2e-4, 5e-5, 2e-5, 1e-5),
@@ -45,7 +45,7 @@ _METHOD_KNOBS: dict[str, dict[str, KnobValue]] = {
     "full": {},
 }
 
-_EPOCHS: dict[Task, tuple[int, int]] = {"generate": (3, 900), "classify": (10, 4_000), "transform": (6, 1_800)}
+_EPOCHS: dict[Task, tuple[int, int]] = {"generate": (10, 900), "classify": (10, 4_000), "transform": (6, 1_800)}
 """(most epochs, rows seen after which more no longer helps): small datasets go round more often."""
 
 _SLOW_LEARNERS = {"prompt_tuning": 2, "p_tuning": 2, "prefix_tuning": 2, "ia3": 2}

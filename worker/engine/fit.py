@@ -23,6 +23,14 @@ from worker.engine.training import Standing, Training, copy_of, peak_memory_byte
 LARGEST_GRADIENT_NORM = 1.0
 ROWS_A_WATCHED_ROW = 3.3
 """Rows trained for each validation row measured: a forward pass costs a third, so watching stays under a tenth."""
+LOOKS = 20
+"""At least so many at the validation rows where there are many steps, so that one long epoch can end early as well."""
+
+
+def steps_between_looks(steps_an_epoch: int, total_steps: int, validation_rows: int, batch_size: int) -> int:
+    """Half an epoch, or a twentieth of all if that is shorter; longer where looking would cost too much."""
+    wished = min(math.ceil(steps_an_epoch / 2), math.ceil(total_steps / LOOKS))
+    return max(wished, math.ceil(ROWS_A_WATCHED_ROW * validation_rows / batch_size))
 
 
 class Fit:
@@ -49,8 +57,9 @@ class Fit:
         self.lr, self.batch_size = self.recipe.number("learning_rate"), self.recipe.whole("batch_size")
         self.steps_an_epoch = math.ceil(len(self.rows) / self.batch_size)
         self.total_steps = self.steps_an_epoch * self.recipe.whole("epochs")
-        watched_rows = ROWS_A_WATCHED_ROW * len(self.validation)
-        self.watch_every = max(math.ceil(self.steps_an_epoch / 2), math.ceil(watched_rows / self.batch_size))
+        self.watch_every = steps_between_looks(
+            self.steps_an_epoch, self.total_steps, len(self.validation), self.batch_size
+        )
 
     def run(self) -> None:
         """Train to the last step, or until asked to end. The best weights, by validation loss, are in `training`.
