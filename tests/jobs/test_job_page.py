@@ -263,5 +263,5 @@ def test_it_tells_what_was_forgotten_what_each_label_scores_and_which_rows_look_
     page = alice_client.get(f"/jobs/{make_succeeded(alice, verdict).id}").content.decode()
     assert "Some forgetting" in page and "It lost a little of its general English." in page
     assert "&lt;river&gt;" in page and "33.3 %" in page
-    assert "Line 41, perhaps mislabelled" in page and "The model says river with 97 %." in page
+    assert "Line 41</a>, perhaps mislabelled" in page and "The model says river with 97 %." in page
     assert "All 90 training rows were looked at." in page

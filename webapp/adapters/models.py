@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
+from django.utils.text import slugify
 
 from webapp import storage
 from webapp.accounts.models import User
@@ -68,6 +69,11 @@ class AdapterVersion(models.Model):
     @property
     def files_dir(self) -> Path:
         return storage.adapter_dir(self.id) / "files"
+
+    @property
+    def zip_name(self) -> str:
+        """What the zip is called by whoever downloads it."""
+        return f"{slugify(self.adapter.name) or 'adapter'}-v{self.number}.zip"
 
     @property
     def zip_path(self) -> Path:

@@ -8,7 +8,6 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import aget_object_or_404, get_object_or_404, render
-from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
@@ -89,8 +88,9 @@ async def download(request: HttpRequest, version_id: str) -> HttpResponseBase:
     if not is_whole:
         await AdapterVersion.objects.filter(id=version.id).aupdate(is_damaged=True)
         return await sync_to_async(_damaged)(request, version)
-    name = f"{slugify(version.adapter.name) or 'adapter'}-v{version.number}.zip"
-    return zip_response(request, version.zip_path, size=version.zip_bytes, sha256=version.zip_sha256, name=name)
+    return zip_response(
+        request, version.zip_path, size=version.zip_bytes, sha256=version.zip_sha256, name=version.zip_name
+    )
 
 
 def _damaged(request: HttpRequest, version: AdapterVersion) -> HttpResponse:

@@ -1,6 +1,6 @@
 """Every held-out row with what both models made of it: `held_out.jsonl`, one JSON object a line, in the rows' order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -32,8 +32,10 @@ def held_out_text(rows: Iterable[HeldOutRow]) -> str:
     return "".join(row.model_dump_json() + "\n" for row in rows)
 
 
-def read_held_out(path: Path) -> Iterator[HeldOutRow]:
-    """Row by row, however many there are. Raises OSError, and ValueError where the file is damaged."""
+def read_held_out(path: Path, only: Container[int] | None = None) -> Iterator[HeldOutRow]:
+    """Row by row, however many there are; `only` those of these numbers, counted from 0. Raises OSError, and
+    ValueError where the file is damaged."""
     with path.open("rb") as file:
-        for line in file:
-            yield HeldOutRow.model_validate_json(line)
+        for number, line in enumerate(file):
+            if only is None or number in only:
+                yield HeldOutRow.model_validate_json(line)

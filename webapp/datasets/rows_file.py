@@ -125,6 +125,19 @@ def rows_page(path: Path, start: int, count: int) -> list[Row]:
     return rows
 
 
+def row_number(path: Path, line: int) -> int | None:
+    """Where the row of a line of the person's file stands, counted from 0; None if there is none. Raises
+    RowsDamaged."""
+    before = 0
+    with _rows_opened(path) as file:
+        for batch in file.iter_batches(columns=["line"]):
+            at: int = batch.column(0).index(line).as_py()
+            if at >= 0:
+                return before + at
+            before += len(batch)
+    return None
+
+
 def _row(cells: dict[str, object]) -> Row:
     messages = cells["messages"]
     return Row.model_validate({**cells, "messages": json.loads(messages) if isinstance(messages, str) else None})

@@ -15,7 +15,7 @@ from webapp.datasets.answers import prefers_json, refusal_json
 from webapp.datasets.downloads import original_response
 from webapp.datasets.listing import listing
 from webapp.datasets.models import Dataset, DatasetVersion
-from webapp.datasets.rows_file import RowsDamaged, rows_page
+from webapp.datasets.rows_file import RowsDamaged, row_number, rows_page
 from webapp.datasets.services import DatasetInUse, dataset_delete, dataset_from_sample
 
 ROWS_A_PAGE = 25
@@ -113,8 +113,13 @@ def _detail_page(request: HttpRequest, dataset: Dataset, tab: str, *, status: in
 
 
 def _rows_context(request: HttpRequest, version: DatasetVersion) -> dict[str, Any]:
-    page = Paginator(range(version.num_rows), ROWS_A_PAGE).get_page(request.GET.get("page"))
+    """The page that is asked for, or that on which a line of the file stands."""
+    pages = Paginator(range(version.num_rows), ROWS_A_PAGE)
+    line, page = request.GET.get("line", ""), pages.get_page(request.GET.get("page"))
     try:
+        # Longer numbers are no lines, and would not fit into the file's column.
+        if line.isdecimal() and len(line) < 16 and (at := row_number(version.rows_path, int(line))) is not None:
+            page = pages.get_page(at // ROWS_A_PAGE + 1)
         rows: list[Row] = rows_page(version.rows_path, max(0, page.start_index() - 1), ROWS_A_PAGE)
     except RowsDamaged:
         return {"page": page, "rows": [], "is_damaged": True}

@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from webapp.jobs import views, views_live, views_model_view, views_new, views_verbs
+from webapp.jobs import views, views_held_out, views_live, views_model_view, views_new, views_verbs
 
 urlpatterns = [
     path("jobs/", views.job_list, name="job-list"),
     path("jobs/new", views_new.new, name="job-new"),
     path("jobs/new/model-view", views_model_view.show, name="job-model-view"),
     path("jobs/<uuid:job_id>", views.detail, name="job-detail"),
+    path("jobs/<uuid:job_id>/rows", views_held_out.rows, name="job-rows"),
     path("jobs/<uuid:job_id>/live", views_live.live, name="job-live"),
     path("jobs/<uuid:job_id>/stream", views_live.stream, name="job-stream"),
     path("jobs/<uuid:job_id>/log", views.log, name="job-log"),

@@ -16,7 +16,6 @@ from webapp.contract.verdict import Verdict
 from webapp.jobs.calibration import foretold_of
 from webapp.jobs.failure_card import failure_card
 from webapp.jobs.figures import LiveFigures
-from webapp.jobs.interval import interval_picture
 from webapp.jobs.log_tail import MOST_BYTES, SHOWN_BYTES, log_tail
 from webapp.jobs.models import ACTIVE, Job, State
 from webapp.jobs.past import attempt_lines, checkpoint_lines
@@ -25,13 +24,12 @@ from webapp.jobs.sent_fields import wants_json
 from webapp.jobs.snapshot import in_queue_now, sentence_now
 from webapp.jobs.timeline import timeline
 from webapp.jobs.verbs import verbs_of
+from webapp.jobs.verdict_panel import verdict_panel
 from webapp.jobs.wish_fields import wish_words, wishes_of
 
 PAGE_SIZE = 50
 MOST_LINES = 500
 """Of a timeline: a job of many days saves thousands of checkpoints."""
-FIRST_SAMPLES = 6
-"""Shown at once; the others are folded."""
 
 FILTERS: dict[str, tuple[str, tuple[State, ...]]] = {
     "active": ("Running", ACTIVE),
@@ -148,7 +146,7 @@ def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
         "checkpoints": checkpoint_lines(job),
         "attempts": attempt_lines(job),
         **_history(job),
-        **_verdict(job),
+        **verdict_panel(job),
     }
 
 
@@ -160,17 +158,6 @@ def _history(job: Job) -> dict[str, Any]:
         "most_lines": MOST_LINES if len(newest) > MOST_LINES else None,
         "last_seq": last.seq if last else 0,
         "log": log_tail(job, SHOWN_BYTES),
-    }
-
-
-def _verdict(job: Job) -> dict[str, Any]:
-    verdict = job.verdict
-    return {
-        "verdict": verdict,
-        "picture": interval_picture(verdict.primary) if verdict else None,
-        "is_right_or_wrong": bool(verdict and all(sample.tuned_score in (0, 1) for sample in verdict.samples)),
-        "first_samples": verdict.samples[:FIRST_SAMPLES] if verdict else (),
-        "more_samples": verdict.samples[FIRST_SAMPLES:] if verdict else (),
     }
 
 

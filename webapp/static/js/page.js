@@ -34,6 +34,7 @@
     closeMenus(event.target.closest("details.menu-box"));
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
+    if (event.target.closest("[data-print]")) print();
     const closer = event.target.closest("[data-dismiss]");
     if (closer) closer.closest("[role]").remove();
   });

@@ -1,0 +1,114 @@
+"""A job held against full fine-tuning of the same rows, where its owner has trained that as well."""
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from webapp.contract.held_out import HeldOutRow, read_held_out
+from webapp.contract.verdict import Comparison, Verdict
+from webapp.jobs.models import Job, State
+from webapp.jobs.paired import macro_f1, mean_of, paired_interval
+from webapp.jobs.smaller import form_address
+from webapp.shown import difference_in, percent
+
+log = logging.getLogger(__name__)
+
+AS_GOOD_AS = 0.02
+"""Within this, both ways and with 95 % confidence, an adapter is called as good as full fine-tuning."""
+
+
+class Yardstick(NamedTuple):
+    """`against` compares full fine-tuning (as the base) with the job; None where the rows of one are not kept."""
+
+    job: Job
+    verdict: Verdict
+    against: Comparison | None
+    sentence: str
+
+
+def yardstick_of(job: Job, verdict: Verdict) -> Yardstick | None:
+    """None where there is none to compare with, and for full fine-tuning itself."""
+    full = None if job.recipe_json["method"] == "full" else full_job_like(job)
+    if full is None or (full_verdict := full.verdict) is None:
+        return None
+    against = _compare(job, verdict, full, full_verdict)
+    return Yardstick(full, full_verdict, against, _sentence(against, verdict))
+
+
+def full_job_like(job: Job) -> Job | None:
+    """The owner's newest full fine-tuning of the same rows on the same sides, from the same base model."""
+    alike = Job.objects.filter(
+        owner_id=job.owner_id,
+        state=State.SUCCEEDED,
+        verdict_json__isnull=False,
+        dataset_version_id=job.dataset_version_id,
+        base_model_id=job.base_model_id,
+        split_sha256=job.split_sha256,
+        recipe_json__method="full",
+        recipe_json__task=job.recipe_json["task"],
+    )
+    return alike.order_by("-finished_at").first()
+
+
+def yardstick_address(job: Job) -> str:
+    """The page “New job”, filled in so that it trains what is missing, with Auto for every knob."""
+    recipe = job.recipe
+    return form_address(
+        {
+            "dataset": str(job.dataset_version_id),
+            "task": recipe.task,
+            "base_model": recipe.base_model,
+            "method": "full",
+            "name": f"{job.name[:70]}, full fine-tuning",
+        }
+    )
+
+
+def _compare(job: Job, verdict: Verdict, full: Job, full_verdict: Verdict) -> Comparison | None:
+    own, yard = verdict.primary, full_verdict.primary
+    if own.metric != yard.metric:
+        return None
+    try:
+        low, high, wins, losses, num_rows = _paired(job.held_out_path, full.held_out_path, own.metric)
+    except (OSError, ValueError) as error:
+        log.warning("jobs %s and %s cannot be compared row by row: %s", job.id, full.id, error)
+        return None
+    figures = {"base": yard.tuned, "tuned": own.tuned, "difference": own.tuned - yard.tuned, "low": low, "high": high}
+    counts = {"num_rows": num_rows, "wins": wins, "losses": losses, "ties": num_rows - wins - losses}
+    return own.model_copy(update={**figures, **counts})
+
+
+@lru_cache(maxsize=128)
+def _paired(own_path: Path, full_path: Path, metric: str) -> tuple[float, float, int, int, int]:
+    """The interval, the rows won and lost, and how many there are. What a job that is over has written stays as it is.
+    Raises OSError, ValueError."""
+    own, full = list(read_held_out(own_path)), list(read_held_out(full_path))
+    if not own or [(row.line, row.expected) for row in own] != [(row.line, row.expected) for row in full]:
+        raise ValueError("they were not measured on the same rows")
+    gains = [mine.tuned_score - theirs.tuned_score for mine, theirs in zip(own, full, strict=True)]
+    figure = mean_of(gains) if metric != "macro_f1" else lambda rows: _macro_f1(own, rows) - _macro_f1(full, rows)
+    low, high = paired_interval(figure, len(own))
+    return low, high, sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains), len(own)
+
+
+def _macro_f1(rows: Sequence[HeldOutRow], numbers: Sequence[int]) -> float:
+    return macro_f1((rows[number].expected, rows[number].tuned) for number in numbers)
+
+
+def _sentence(against: Comparison | None, verdict: Verdict) -> str:
+    weights = f"trains {percent(verdict.cost.trainable_params / verdict.cost.total_params)} of the weights"
+    if against is None:
+        return f"The rows of both jobs are not kept, so how sure the difference is cannot be told. This one {weights}."
+    points, low, high = (difference_in(value, against) for value in (against.difference, against.low, against.high))
+    told = f"{points} points, 95 % interval {low} to {high}"
+    if against.low >= -AS_GOOD_AS and against.high <= AS_GOOD_AS:
+        opening = "Within 2 points of full fine-tuning"
+    elif against.low > 0:
+        opening = "Better than full fine-tuning"
+    elif against.high < 0:
+        opening = "Full fine-tuning is better"
+    else:
+        opening = "No clear difference to full fine-tuning"
+    return f"{opening} ({told}). This one {weights}."
