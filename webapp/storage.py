@@ -58,6 +58,11 @@ def job_dir(job_id: UUID) -> Path:
     return jobs_dir() / str(job_id)
 
 
+def job_start_dir(job_id: UUID) -> Path:
+    """The job's own copy of the adapter that it goes on from."""
+    return job_dir(job_id) / "start_adapter"
+
+
 def attempt_dir(job_id: UUID, attempt: int) -> Path:
     """What the engine is run on. Attempts never share a folder, so a zombie cannot touch its successor's files."""
     return job_dir(job_id) / str(attempt)

@@ -9,8 +9,9 @@ from django.conf import settings
 
 from webapp import storage
 from webapp.contract.events import CheckpointRefused
-from webapp.contract.job_dir import BASE_MODEL, FACTS, OPTIONS, RECIPE, ROWS, Facts, Options
+from webapp.contract.job_dir import BASE_MODEL, FACTS, OPTIONS, RECIPE, ROWS, START_ADAPTER, Facts, Options
 from webapp.jobs.checkpoints import checkpoint_link, checkpoint_to_resume
+from webapp.jobs.lineage import continues_words
 from webapp.jobs.models import Job
 from webapp.jobs.split_rows import rows_are_whole
 
@@ -37,6 +38,9 @@ def job_dir_lay_out(job: Job, tell: Callable[[CheckpointRefused], None]) -> Path
         checkpoint_link(checkpoint, folder)
     os.link(rows, folder / ROWS)
     (folder / BASE_MODEL).symlink_to(job.base_model.path)
+    if job.recipe.start_adapter is not None:
+        # Whether it is whole, the engine sees before it trains on from it.
+        (folder / START_ADAPTER).symlink_to(storage.job_start_dir(job.id))
     # The checkpoints that the engine brings to the disk lie in here: after a power cut they must be found.
     storage.folder_show(folder)
     return folder
@@ -50,4 +54,5 @@ def _facts(job: Job) -> Facts:
         base_model_licence=job.base_model.licence_words,
         dataset_name=str(job.dataset_version),
         split_sha256=job.split_sha256,
+        continues=continues_words(job),
     )

@@ -1,6 +1,10 @@
 """Rendering rows as the model will see them: what the child is told, by this machine's paths."""
 
+from pathlib import Path
+
+from webapp.adapters.models import AdapterVersion
 from webapp.base_models.models import BaseModel
+from webapp.contract.job_dir import TOKENIZER_CONFIG
 from webapp.contract.preview import PreviewRequest
 from webapp.datasets.models import DatasetVersion
 from webapp.errands.models import Errand
@@ -18,11 +22,22 @@ def tell_preview(errand: Errand) -> Told:
     base_model = BaseModel.objects.filter(id=asked["base_model"]).first()
     if version is None or base_model is None:
         raise CannotDo("The dataset or the base model was deleted meanwhile. Choose again.")
+    start = _start_of(asked.get("start_adapter"))
     request = PreviewRequest(
         task=asked["task"],
         max_length=asked["max_length"],
-        folder=str(base_model.path),
+        folder=str(start or base_model.path),
         rows=str(version.rows_path),
         seed=asked["seed"],
     )
     return Told(request.model_dump_json())
+
+
+def _start_of(version_id: str | None) -> Path | None:
+    """The adapter's folder where training continues from one that brought its tokenizer, as the engine does it."""
+    if version_id is None:
+        return None
+    version = AdapterVersion.objects.filter(id=version_id).first()
+    if version is None:
+        raise CannotDo("The adapter to continue from was deleted meanwhile. Choose again.")
+    return version.files_dir if (version.files_dir / TOKENIZER_CONFIG).exists() else None

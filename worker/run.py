@@ -13,7 +13,8 @@ from django.conf import settings
 from django.db import Error, IntegrityError, connection
 
 from webapp import storage
-from webapp.adapters.services import FilesDiffer, adapter_store, finished_attempt
+from webapp.adapters.services import adapter_store, finished_attempt
+from webapp.contract.adapter_files import FilesDiffer
 from webapp.contract.events import Event, Failed
 from webapp.contract.failures import FailureCode
 from webapp.contract.job_dir import LOG

@@ -11,7 +11,7 @@ from tests.faults.stack import FaultStack, until
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.adapters.models import AdapterVersion
-from webapp.adapters.services import verify
+from webapp.contract.adapter_files import verify
 from webapp.contract.job_dir import MANIFEST
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.accept import job_create

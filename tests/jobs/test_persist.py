@@ -18,7 +18,8 @@ from tests.state_machine.faults import committing_then_raising, failing_now_and_
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.adapters.models import AdapterVersion
-from webapp.adapters.services import adapter_store, verify
+from webapp.adapters.services import adapter_store
+from webapp.contract.adapter_files import verify
 from webapp.clock import database_now
 from webapp.jobs import persist
 from webapp.jobs.accept import job_create

@@ -1,7 +1,6 @@
 """Keeping what a job made: verify, copy, pack, and only then let it be seen."""
 
 import contextlib
-import hashlib
 import os
 import shutil
 import zipfile
@@ -15,7 +14,8 @@ from django.utils.text import slugify
 
 from webapp import storage
 from webapp.adapters.models import Adapter, AdapterVersion
-from webapp.contract.job_dir import ADAPTER, HELD_OUT, MANIFEST, VERDICT, Manifest
+from webapp.contract.adapter_files import FilesDiffer, sha256_of, verify
+from webapp.contract.job_dir import ADAPTER, HELD_OUT, VERDICT
 from webapp.contract.verdict import Verdict
 from webapp.jobs.endings import job_succeed
 from webapp.jobs.models import Job
@@ -27,10 +27,6 @@ Tell = Callable[[Callable[[], bool]], bool]
 
 def at_once(change: Callable[[], bool]) -> bool:
     return change()
-
-
-class FilesDiffer(Exception):
-    """A file of the adapter is not what its manifest says."""
 
 
 def finished_attempt(job: Job) -> Path | None:
@@ -118,23 +114,8 @@ def _fill(version: AdapterVersion, made: Path) -> None:
     version.zip_sha256 = sha256_of(version.zip_path)
 
 
-def verify(folder: Path) -> Manifest:
-    """Every file is what the manifest says. Raises FilesDiffer, or OSError where one is missing."""
-    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    for entry in manifest.files:
-        path = folder / entry.name
-        if path.stat().st_size != entry.size_bytes or sha256_of(path) != entry.sha256:
-            raise FilesDiffer(f"{entry.name} differs from its manifest.")
-    return manifest
-
-
 def _pack(files: Path, zip_path: Path, *, folder: str) -> None:
     """A zip with one folder inside. Weights hardly compress, so nothing is compressed."""
     with zipfile.ZipFile(zip_path, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(files.iterdir()):
             archive.write(path, f"{folder}/{path.name}")
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,12 +15,17 @@ from webapp.adapters.card import card_of, snippet_in
 from webapp.adapters.downloads import zip_response
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.wholeness import zip_is_whole
+from webapp.contract.capabilities import ABILITIES_OF_RESULTS, abilities_of
 from webapp.contract.job_dir import Manifest
 from webapp.contract.methods import METHODS
 from webapp.contract.rows import RowProblem
 from webapp.datasets.answers import prefers_json, refusal_json
+from webapp.jobs.lineage import continues_words
+from webapp.jobs.models import Job
 
 PAGE_SIZE = 50
+MOST_CONTINUED = 5
+"""Newest jobs that continue a version, as its page lists them."""
 
 DAMAGED = "The adapter is damaged on the disk: its files are no longer what was recorded when training ended."
 DAMAGED_REMEDY = "Ask an admin to bring the data folder back from a backup, or train it again from its job."
@@ -54,10 +59,13 @@ def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
     assert isinstance(request.user, User)
     adapter = get_object_or_404(Adapter.objects.visible_to(request.user), id=adapter_id)
     versions = list(
-        adapter.versions.select_related("job__base_model", "job__dataset_version__dataset").order_by("-number")
+        adapter.versions.select_related(
+            "job__base_model", "job__dataset_version__dataset", "job__started_from__adapter"
+        ).order_by("-number")
     )
     version = _chosen(versions, request.GET.get("version"))
     card = card_of(version)
+    continued_by = Job.objects.visible_to(request.user).filter(started_from=version)
     return render(
         request,
         "adapters/detail.html",
@@ -66,6 +74,9 @@ def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
             "version": version,
             "versions": versions,
             "method": _method(version),
+            "abilities": abilities_of(version.manifest["method"], ABILITIES_OF_RESULTS),
+            "continues": continues_words(version.job),
+            "continued_by": continued_by[:MOST_CONTINUED],
             "verdict": version.job.verdict,
             "manifest": Manifest.model_validate(version.manifest),
             "card": card,

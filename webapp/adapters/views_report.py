@@ -21,6 +21,9 @@ from webapp.jobs.models import Job
 from webapp.jobs.report import report_of
 from webapp.jobs.yardstick import yardstick_of
 
+LONGEST_SNIPPET = 900
+"""A longer one, as of very many labels, would not leave room for the rest of the sheet."""
+
 
 @never_cache
 @require_safe
@@ -54,8 +57,9 @@ def _use(job: Job) -> dict[str, Any]:
     version = AdapterVersion.objects.filter(job=job).select_related("adapter").first()
     if version is None:
         return {}
+    snippet = snippet_in(card_of(version))
     return {
         "version": version,
-        "snippet": snippet_in(card_of(version)),
+        "snippet": snippet if len(snippet) <= LONGEST_SNIPPET else "",
         "manifest": Manifest.model_validate(version.manifest),
     }

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from webapp.adapters.models import AdapterVersion
-from webapp.adapters.services import FilesDiffer, sha256_of, verify
+from webapp.contract.adapter_files import FilesDiffer, sha256_of, verify
 
 log = logging.getLogger(__name__)
 

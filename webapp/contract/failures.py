@@ -2,7 +2,9 @@
 
 from typing import Literal, NamedTuple
 
-EngineFailure = Literal["data", "loss_not_finite", "out_of_memory", "base_model", "storage_full", "our_bug"]
+EngineFailure = Literal[
+    "data", "loss_not_finite", "out_of_memory", "base_model", "start_adapter", "storage_full", "our_bug"
+]  # fmt: skip
 """What the engine itself can tell."""
 
 FailureCode = Literal[
@@ -10,6 +12,7 @@ FailureCode = Literal[
     "loss_not_finite",
     "out_of_memory",
     "base_model",
+    "start_adapter",
     "storage_full",
     "our_bug",
     "stalled",
@@ -49,6 +52,11 @@ FAILURES: dict[FailureCode, FailureKind] = {
         "The base model cannot be used",
         "Its files are missing, damaged or not open to this installation (a gated model).",
         "Fetch it anew, ask for access, or choose another base model.",
+    ),
+    "start_adapter": FailureKind(
+        "The adapter to go on from cannot be used",
+        "Its files are missing or damaged, or its base model is no longer the one that it was trained on.",
+        "Continue from another version of it, or start from the base model.",
     ),
     "storage_full": FailureKind(
         "The disk is full",

@@ -21,6 +21,8 @@ MANIFEST = "manifest.json"
 """Inside `adapter/`, written last; lists every other file there with size and sha256."""
 CHAT_TEMPLATE = "chat_template.jinja"
 """Inside `adapter/`, where the task is a conversation."""
+TOKENIZER_CONFIG = "tokenizer_config.json"
+"""Inside `adapter/`, beside the rest of the tokenizer that was trained with."""
 PROMPT_NETWORK = "prompt_network.safetensors"
 """Inside `adapter/` of some methods: what made the virtual tokens. Needed to train on, not to use them."""
 VERDICT = "verdict.json"
@@ -42,6 +44,8 @@ class Facts(BaseModel):
     base_model_licence: str
     dataset_name: str
     split_sha256: str
+    continues: str = ""
+    """The adapter that training goes on from, as people know it."""
 
 
 class Options(BaseModel):

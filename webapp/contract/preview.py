@@ -17,7 +17,8 @@ class _Frozen(BaseModel):
 
 
 class PreviewRequest(_Frozen):
-    """`rows` is a dataset version's rows.parquet; `folder` the base model's, of which only the tokenizer is read."""
+    """`rows` is a dataset version's rows.parquet; `folder` the base model's, or that of the adapter which
+    training goes on from; only the tokenizer is read of it."""
 
     task: Task
     max_length: int

@@ -5,12 +5,13 @@ Rows with the same input never stand on two sides, so a model cannot be praised 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 Side = Literal["train", "validation", "test"]
 
 MIN_ROWS = 20
+FEWEST_TEST, FEWEST_VALIDATION = 5, 3
 
 
 class TooFewRows(ValueError):
@@ -32,16 +33,24 @@ def split_sizes(num_rows: int) -> SplitSizes:
             f"{num_rows} rows are too few: training, watching and judging need at least {MIN_ROWS} different rows. "
             f"Add {MIN_ROWS - num_rows} more."
         )
-    test = min(max(round(num_rows * 0.2), 5), 200)
-    validation = min(max(round(num_rows * 0.1), 3), 100)
+    test = min(max(round(num_rows * 0.2), FEWEST_TEST), 200)
+    validation = min(max(round(num_rows * 0.1), FEWEST_VALIDATION), 100)
     return SplitSizes(num_rows - test - validation, validation, test)
 
 
-def split_rows(inputs: Sequence[str], strata: Sequence[str], seed: int) -> list[Side]:
+def split_rows(
+    inputs: Sequence[str],
+    strata: Sequence[str],
+    seed: int,
+    *,
+    trained: Collection[str] = (),
+    watched: Collection[str] = (),
+) -> list[Side]:
     """The side of each row. Same inputs and seed give the same split, whatever the order of the rows.
 
     `strata` keeps the mix of labels alike on all sides; pass the same word for every row where there are none.
-    Raises TooFewRows.
+    `trained` and `watched` are inputs that an earlier training has seen: neither becomes a test row, and what was
+    trained on is not watched either. Raises TooFewRows.
     """
     groups: dict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(inputs):
@@ -50,21 +59,31 @@ def split_rows(inputs: Sequence[str], strata: Sequence[str], seed: int) -> list[
         split_sizes(len(groups))
     sizes = split_sizes(len(inputs))
 
+    known = {_key(text, seed) for text in trained}
+    spoilt = known | {_key(text, seed) for text in watched}
     sides: list[Side] = ["train"] * len(inputs)
     num_test = num_validation = 0
     for key in _spread(groups, strata):
         rows = groups[key]
-        if num_test + len(rows) <= sizes.test:
+        if key not in spoilt and num_test + len(rows) <= sizes.test:
             side: Side = "test"
             num_test += len(rows)
-        elif num_validation + len(rows) <= sizes.validation:
+        elif key not in known and num_validation + len(rows) <= sizes.validation:
             side = "validation"
             num_validation += len(rows)
         else:
             continue
         for index in rows:
             sides[index] = side
+    if spoilt and (num_test < FEWEST_TEST or num_validation < FEWEST_VALIDATION):
+        raise TooFewRows(_TOO_FEW_NEW.format(new=num_test + num_validation))
     return sides
+
+
+_TOO_FEW_NEW = (
+    "Of these rows only {new} were not trained on by the adapter already, which is too few to watch and to judge by: "
+    f"{FEWEST_TEST + FEWEST_VALIDATION} at least are needed. Add new rows, or start from the base model."
+)
 
 
 def split_sha256(inputs: Sequence[str], sides: Sequence[Side]) -> str:

@@ -20,11 +20,13 @@ from webapp.contract.split import TooFewRows
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import RowsDamaged
 from webapp.jobs.checkpoints import SEEDS, NoSuchCheckpoint, checkpoint_find, checkpoint_link, checkpoint_to_resume
+from webapp.jobs.continuing import GONE, Start, StartLost, start_inherit, start_is_gone, start_link
 from webapp.jobs.estimates import estimate_now
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import Job, Priority, State
 from webapp.jobs.persist import DATABASE_AWAY, persistently
+from webapp.jobs.seen_rows import NOTHING_SEEN, RowsGone, seen_by
 from webapp.jobs.split_rows import rows_split_store
 from webapp.jobs.transition import BY_PERSON
 
@@ -59,20 +61,25 @@ def job_create(
     recipe: Recipe,
     wishes: Wishes = Wishes(),
     parent: Job | None = None,
+    start: Start | None = None,
     idempotency_key: str | None = None,
 ) -> Job:
     """Accept a job: freeze its rows and split, then queue it. The same key again gives the job that it made first.
+    `start` is the adapter that the recipe names to go on from.
 
     Raises CannotTrain.
     """
-    _check_fit(dataset_version, base_model, recipe)
+    _check_fit(dataset_version, base_model, recipe, start)
     if earlier := _made_before(owner, idempotency_key):
         return earlier
     # Before there are files: once there are, a database that goes away leaves them behind.
     told = estimate_now(dataset_version, base_model, recipe)
     job_id = uuid.uuid4()
     try:
-        split = rows_split_store(dataset_version, recipe, storage.job_rows_path(job_id))
+        seen = seen_by(start.job) if start else NOTHING_SEEN
+        split = rows_split_store(dataset_version, recipe, storage.job_rows_path(job_id), seen)
+        if start:
+            start_link(start, job_id)
         job = Job(
             id=job_id,
             owner=owner,
@@ -85,6 +92,7 @@ def job_create(
             split_sha256=split.sha256,
             rows_sha256=split.rows_sha256,
             parent=parent,
+            started_from=start and start.version,
             idempotency_key=idempotency_key,
             estimate_json=told and told.model_dump(),
             **vars(wishes),
@@ -93,7 +101,7 @@ def job_create(
         if seed is not None:
             checkpoint_link(seed, storage.attempt_dir(job_id, SEEDS))
         return _accept(job)
-    except TooFewRows as error:
+    except (TooFewRows, RowsGone, StartLost) as error:
         storage.folder_delete(storage.job_dir(job_id))
         raise CannotTrain(str(error)) from error
     except RowsDamaged as error:
@@ -102,6 +110,8 @@ def job_create(
         raise CannotTrain(DAMAGED) from error
     except BaseException as error:
         _files_drop(job_id, error)
+        if isinstance(error, IntegrityError) and start and start_is_gone(start):
+            raise CannotTrain(GONE) from error
         raise
 
 
@@ -111,7 +121,7 @@ def job_retry(
     """A new job like an ended one: the same rows on the same sides, the same recipe, going on from the newest
     checkpoint that verifies, or from the one that `checkpoint` names, unless it shall begin anew.
 
-    Raises NoSuchCheckpoint, and CannotTrain where the job's rows are gone.
+    Raises NoSuchCheckpoint, and CannotTrain where the job's rows are gone, or the adapter it continued.
     """
     assert job.is_over
     if earlier := _made_before(owner, idempotency_key):
@@ -122,6 +132,7 @@ def job_retry(
     try:
         folder.mkdir(parents=True)
         _rows_link(job, new_id)
+        start_inherit(job, new_id)
         if seed is not None:
             checkpoint_link(seed, storage.attempt_dir(new_id, SEEDS))
         return _accept(
@@ -137,6 +148,7 @@ def job_retry(
                 split_sha256=job.split_sha256,
                 rows_sha256=job.rows_sha256,
                 parent=job,
+                started_from=job.started_from,
                 idempotency_key=idempotency_key,
                 micro_batch_divisor=job.micro_batch_divisor,
                 priority=job.priority,
@@ -147,6 +159,9 @@ def job_retry(
                 estimate_json=None,
             )
         )
+    except StartLost as error:
+        _files_drop(new_id, error)
+        raise CannotTrain(str(error)) from error
     except BaseException as error:
         _files_drop(new_id, error)
         raise
@@ -216,14 +231,16 @@ def _made_before(owner: User, key: str | None) -> Job | None:
     return Job.objects.filter(owner=owner, idempotency_key=key).first() if key else None
 
 
-def _check_fit(version: DatasetVersion, base_model: BaseModel, recipe: Recipe) -> None:
+def _check_fit(version: DatasetVersion, base_model: BaseModel, recipe: Recipe, start: Start | None) -> None:
     """Refuse what no engine could do. Raises CannotTrain with every reason at once."""
     assert recipe.base_model == base_model.id
+    assert recipe.start_adapter == (str(start.version.id) if start else None)
     found = (
         task_problem(recipe.task, version),
         base_model_problem(base_model, recipe.task),
         method_problem(METHODS[recipe.method], base_model, recipe.task),
+        start and start.rows_problem(version),
     )
-    reasons = [reason for reason in found if reason]
+    reasons = list(dict.fromkeys(reason for reason in found if reason))
     if reasons:
         raise CannotTrain(" ".join(reasons))

@@ -107,8 +107,10 @@ def _offers(form: JobForm, work: Work, best: Place) -> list[Offer]:
         told = foretold(after, best.device.kind, factors[after.method])
         return told.memory_bytes <= COMFORTABLE * best.memory_bytes
 
-    lora = _work(form, "lora") if impossible("lora", work.shape.family, work.task) is None else None
-    return offers(work, fits, _fields(form, work), lora.knobs if lora else {})
+    may_change = form.start is None and impossible("lora", work.shape.family, work.task) is None
+    lora = _work(form, "lora") if may_change else None
+    fixed = form.start.fixed if form.start else ()
+    return offers(work, fits, _fields(form, work), lora.knobs if lora else {}, fixed)
 
 
 def _only_where_it_fits(form: JobForm, work: Work, places: list[Place]) -> str:

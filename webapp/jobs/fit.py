@@ -5,7 +5,7 @@ Each function gives the reason in a sentence, or None where the choice is fine.
 
 from webapp.base_models.models import BaseModel
 from webapp.contract.capabilities import impossible
-from webapp.contract.methods import Method
+from webapp.contract.methods import METHODS, Method
 from webapp.contract.tasks import TASK_WORDS, Task
 from webapp.datasets.models import DatasetVersion
 
@@ -29,3 +29,10 @@ def base_model_problem(base_model: BaseModel, task: Task) -> str | None:
 
 def method_problem(method: Method, base_model: BaseModel, task: Task) -> str | None:
     return impossible(method.name, base_model.shape.family, task)
+
+
+def method_suggested(base_model: BaseModel | None, task: Task | None) -> Method | None:
+    """The first of the catalogue that works here."""
+    if base_model is None or task is None:
+        return None
+    return next((method for method in METHODS.values() if not method_problem(method, base_model, task)), None)

@@ -3,10 +3,7 @@
 A draft (looking, changing) gets a suggestion for each choice not yet made; a submission must have made them all.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
-
-from django.db.models import QuerySet
 
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
@@ -15,16 +12,19 @@ from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe, unknown_name
 from webapp.contract.split import SplitSizes, TooFewRows, split_sizes
 from webapp.contract.tasks import TASKS, Task
-from webapp.datasets.models import Dataset, DatasetVersion
-from webapp.jobs.fit import base_model_problem, method_problem, task_problem
+from webapp.datasets.models import DatasetVersion
+from webapp.jobs.continuing import GONE, START, Start, start_find, start_problem
+from webapp.jobs.fit import base_model_problem, method_problem, method_suggested, task_problem
 from webapp.jobs.idempotency import KEY_FIELD
 from webapp.jobs.job_name import name_read, name_suggested
 from webapp.jobs.knob_rules import conflicts
 from webapp.jobs.knob_text import is_auto, knob_value
 from webapp.jobs.models import Job
+from webapp.jobs.own import job_of, uuid_of, versions_of
+from webapp.jobs.stray_fields import stray_fields
 from webapp.jobs.wish_fields import WISHES, wishes_read
 
-CHOICES = ("name", "dataset", "task", "base_model", "method")
+CHOICES = ("name", "dataset", "task", "base_model", "method", START)
 SUGGESTED_NAME = "suggested_name"
 """Sent along by the page: a name that still is what was suggested follows the choice of another dataset."""
 PARENT = "parent"
@@ -39,8 +39,9 @@ class JobForm:
         self.sent = sent
         self.is_draft = is_draft
         self.errors: dict[str, list[str]] = {}
-        self.versions = _versions_of(user)
+        self.versions = versions_of(user)
         self.base_models: Sequence[BaseModel] = list(BaseModel.objects.visible_to(user))
+        self.start = self._start()
         self.version = self._version(user)
         self.task = self._task()
         self.base_model = self._base_model()
@@ -65,7 +66,13 @@ class JobForm:
     def recipe(self) -> Recipe:
         """What will be trained. The form must be valid."""
         assert self.is_valid and self.task and self.base_model and self.method
-        return Recipe(task=self.task, base_model=self.base_model.id, method=self.method.name, knobs=self.knobs)
+        return Recipe(
+            task=self.task,
+            base_model=self.base_model.id,
+            method=self.method.name,
+            knobs=self.knobs,
+            start_adapter=str(self.start.version.id) if self.start else None,
+        )
 
     def add_error(self, field: str, message: str) -> None:
         self.errors.setdefault(field, []).append(message)
@@ -85,18 +92,34 @@ class JobForm:
             return None
         return sent.strip()
 
+    def _start(self) -> Start | None:
+        """The adapter to go on from; None where the job begins with the base model."""
+        if not self.has_sent(START):
+            return None
+        start = start_find(self.user, self.sent[START])
+        if problem := start_problem(start, self.base_models) if start else GONE:
+            self.add_error(START, problem)
+        for field, message in start.contradictions(self.sent) if start else ():
+            self.add_error(field, message)
+        return start
+
     def _version(self, user: User) -> DatasetVersion | None:
         word = self._word("dataset", "dataset")
         if word is not None:
-            version = self.versions.filter(id=parsed).first() if (parsed := _uuid(word)) else None
+            version = self.versions.filter(id=parsed).first() if (parsed := uuid_of(word)) else None
             if version is None:
                 self.add_error("dataset", "There is no such dataset. Choose one of the list.")
             return version
         if "dataset" in self.errors:
             return None
-        return self.versions.filter(dataset__owner=user).first()
+        suggested = self.versions.filter(id=self.start.job.dataset_version_id).first() if self.start else None
+        return suggested or self.versions.filter(dataset__owner=user).first()
 
     def _task(self) -> Task | None:
+        if self.start:
+            if self.version and (problem := self.start.rows_problem(self.version)):
+                self.add_error("dataset", problem)
+            return self.start.task
         word = self._word("task", "task")
         task = next((task for task in TASKS if task == word), None)
         if word is not None and task is None:
@@ -109,6 +132,8 @@ class JobForm:
         return guess if guess and not task_problem(guess, self.version) else "generate"
 
     def _base_model(self) -> BaseModel | None:
+        if self.start:
+            return next((model for model in self.base_models if model == self.start.job.base_model), None)
         word = self._word("base_model", "base model")
         chosen = next((model for model in self.base_models if model.id == word), None)
         if word is not None and chosen is None:
@@ -128,6 +153,8 @@ class JobForm:
         return next((model for model in able if model.tasks[0] == self.task), able[0] if able else None)
 
     def _method(self) -> Method | None:
+        if self.start:
+            return METHODS[self.start.job.recipe.method]
         word = self._word("method", "method")
         method = METHODS.get(word) if word is not None else None
         if word is not None and method is None:
@@ -142,11 +169,7 @@ class JobForm:
 
     @property
     def suggested_method(self) -> Method | None:
-        """The first of the catalogue that works here."""
-        model, task = self.base_model, self.task
-        if model is None or task is None:
-            return None
-        return next((method for method in METHODS.values() if not method_problem(method, model, task)), None)
+        return method_suggested(self.base_model, self.task)
 
     def _sizes(self) -> SplitSizes | None:
         if self.version is None:
@@ -158,7 +181,8 @@ class JobForm:
             return None
 
     def _auto(self) -> dict[str, KnobValue]:
-        return self.auto_of(self.method) if self.method else {}
+        auto = self.auto_of(self.method) if self.method else {}
+        return self.start.auto(auto) if self.start and auto else auto
 
     def auto_of(self, method: Method) -> dict[str, KnobValue]:
         """Auto for any method that works here; without enough rows, as if there were a few."""
@@ -169,9 +193,10 @@ class JobForm:
     def _turned(self) -> dict[str, KnobValue]:
         """Knobs that a person has set, each checked."""
         turned: dict[str, KnobValue] = {}
+        fixed = self.start.fixed if self.start else {}
         for knob in self._own_knobs:
             sent = self.sent.get(knob.name)
-            if is_auto(sent):
+            if is_auto(sent) or knob.name in fixed:
                 continue
             value = knob_value(knob, sent)
             if problem := knob.problem_with(value):
@@ -180,7 +205,7 @@ class JobForm:
                 turned[knob.name] = value
         each_is_fine = not self.errors.keys() & {knob.name for knob in self._own_knobs}
         if self.method and self.base_model and self.auto and each_is_fine:
-            for name, problem in conflicts(self.method.name, self.base_model, self.auto, turned).items():
+            for name, problem in conflicts(self.method.name, self.base_model, self.auto, {**fixed, **turned}).items():
                 self.add_error(name, problem)
         return turned
 
@@ -190,6 +215,9 @@ class JobForm:
 
     @property
     def suggested_name(self) -> str:
+        """Where training continues from an adapter, its name: the new one is its next version then."""
+        if self.start:
+            return str(self.start.version.adapter.name)
         return name_suggested(str(self.version.dataset)) if self.version else ""
 
     def _name(self) -> str:
@@ -208,38 +236,13 @@ class JobForm:
         word = self.sent.get(PARENT)
         if is_auto(word):
             return None
-        jobs = Job.objects.visible_to(self.user)
-        parent = jobs.filter(id=parsed).first() if isinstance(word, str) and (parsed := _uuid(word)) else None
+        parent = job_of(self.user, word)
         if parent is None:
             self.add_error(PARENT, "The earlier job is not there any more. Begin anew, or leave out “parent”.")
         return parent
 
     def _refuse_unknown(self) -> None:
         """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""
-        if self.is_draft:
-            return
-        own = [knob.name for knob in self._own_knobs]
-        others: dict[str, list[str]] = {}
-        for method in METHODS.values():
-            for knob in method.knobs:
-                others.setdefault(knob.name, []).append(method.label)
-        for field, sent in self.sent.items():
-            if field in (*CHOICES, *WISHES, *_OF_THE_PAGE) or field in own or (field in others and is_auto(sent)):
-                continue
-            if field in others and self.method:
-                owners = " and ".join(others[field])
-                self.add_error(field, f"“{field}” is a setting of {owners}, not of {self.method.label}. Leave it out.")
-            else:
-                self.add_error(field, unknown_name("field", field, [*CHOICES, *WISHES, *own]))
-
-
-def _versions_of(user: User) -> QuerySet[DatasetVersion]:
-    mine = Dataset.objects.visible_to(user)
-    return DatasetVersion.objects.filter(dataset__in=mine).select_related("dataset__owner").order_by("-created_at")
-
-
-def _uuid(word: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(word)
-    except ValueError:
-        return None
+        if not self.is_draft:
+            for field, message in stray_fields(self.sent, self.method, (*CHOICES, *WISHES), _OF_THE_PAGE):
+                self.add_error(field, message)

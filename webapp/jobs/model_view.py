@@ -32,12 +32,14 @@ class Question(Validated):
     task: Task
     max_length: int = Field(ge=1, le=10**6)
     virtual_tokens: int = Field(default=0, ge=0, le=10**6)
+    start_adapter: UUID | None = None
+    """The adapter that training continues from: its own tokenizer and template are used then."""
     draw: int = Field(default=0, ge=0, le=10**6)
     again: bool = False
 
     def address(self, **changed: object) -> str:
         """Without `again`, which is meant once."""
-        return urlencode({**self.model_dump(exclude={"again"}), **changed})
+        return urlencode({**self.model_dump(exclude={"again"}, exclude_none=True), **changed})
 
 
 class Shown(NamedTuple):
@@ -61,6 +63,8 @@ def model_view(user: User, question: Question, version: DatasetVersion, base_mod
         "max_length": question.max_length,
         "seed": question.draw,
     }
+    if question.start_adapter is not None:
+        payload["start_adapter"] = str(question.start_adapter)
     asked = None if question.again else errand_asked(Kind.PREVIEW, payload, answers_kept=ANSWERS_KEPT)
     # Without a worker nothing is put in the queue by merely looking at a page.
     if (asked is None or asked.is_moving) and not errands_are_served():

@@ -118,6 +118,11 @@ class Job(models.Model):
     recipe_version = models.PositiveSmallIntegerField(default=1)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
     """The ended job this one was made from."""
+    started_from = models.ForeignKey(
+        "adapters.AdapterVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="continued_by"
+    )
+    """The adapter it goes on from, as the recipe's `start_adapter` says; None also where that was deleted since. By
+    name, since adapters are an app above this one."""
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)
     """A request that is sent twice with the same key makes one job."""
 

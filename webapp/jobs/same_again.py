@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from webapp.accounts.models import User
 from webapp.contract.methods import Knob, KnobValue, knobs_of
 from webapp.contract.recipe import Recipe
+from webapp.jobs.continuing import START
 from webapp.jobs.forms import PARENT, JobForm
 from webapp.jobs.knob_text import knob_text
 from webapp.jobs.models import Job
@@ -13,8 +14,10 @@ from webapp.jobs.wish_fields import fields_of, wishes_of
 
 def fields_from_job(job: Job, user: User) -> dict[str, object]:
     """What one would choose to train the same again."""
-    chosen: dict[str, object] = {"name": job.name, "dataset": str(job.dataset_version_id), PARENT: str(job.id)}
     recipe = job.recipe
+    chosen: dict[str, object] = {"name": job.name, "dataset": str(job.dataset_version_id), PARENT: str(job.id)}
+    if recipe.start_adapter is not None:
+        chosen[START] = recipe.start_adapter
     blank = JobForm(user, {**chosen, **fields_from(recipe, recipe.knobs)}, is_draft=True)
     wishes = fields_of(wishes_of(job), is_staff=user.is_staff)
     return {**chosen, **fields_from(recipe, blank.auto), **wishes}

@@ -1,6 +1,6 @@
 """“Make it fit”: changes of settings after which a job would need no more memory than a worker has."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -39,10 +39,17 @@ class Offer(NamedTuple):
     url: str
 
 
-def offers(work: Work, fits: Fits, sent: Mapping[str, str], lora: Mapping[str, KnobValue]) -> list[Offer]:
+def offers(
+    work: Work,
+    fits: Fits,
+    sent: Mapping[str, str],
+    lora: Mapping[str, KnobValue],
+    fixed: Collection[str] = (),
+) -> list[Offer]:
     """The smallest change of each kind that is enough; empty where none is. `sent`: the fields as they are; `lora`:
-    Auto of LoRA, empty where LoRA cannot do this task."""
-    enough = [change for change in _single(work, fits, lora) if change is not None]
+    Auto of LoRA, empty where LoRA cannot do this task; `fixed`: settings that stay."""
+    single = [change for change in _single(work, fits, lora) if change is not None]
+    enough = [change for change in single if not change.knobs.keys() & set(fixed)]
     changes = enough or [change for change in [_all_of_it(work, fits)] if change is not None]
     return [_offer(work, change, sent) for change in changes]
 

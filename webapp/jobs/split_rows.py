@@ -12,6 +12,7 @@ from webapp.contract.rows import SPLIT_COLUMN
 from webapp.contract.split import split_rows, split_sha256
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import rows_table
+from webapp.jobs.seen_rows import NOTHING_SEEN, Seen
 
 
 class StoredSplit(NamedTuple):
@@ -22,12 +23,15 @@ class StoredSplit(NamedTuple):
     """Of the file."""
 
 
-def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path) -> StoredSplit:
-    """Split a dataset version's rows and write them to `path`. Raises TooFewRows, RowsDamaged."""
+def rows_split_store(version: DatasetVersion, recipe: Recipe, path: Path, seen: Seen = NOTHING_SEEN) -> StoredSplit:
+    """Split a dataset version's rows and write them to `path`; none that was `seen` is held out.
+
+    Raises TooFewRows, RowsDamaged.
+    """
     rows = rows_table(version.rows_path, version.rows_sha256)
     inputs = rows.column("messages" if version.is_chat else "input").to_pylist()
     outputs = rows.column("output").to_pylist() if recipe.task == "classify" else [""] * len(inputs)
-    sides = split_rows(inputs, outputs, recipe.seed)
+    sides = split_rows(inputs, outputs, recipe.seed, trained=seen.trained, watched=seen.watched)
     path.parent.mkdir(parents=True)
     pq.write_table(rows.append_column(SPLIT_COLUMN, pa.array(sides, pa.string())), path, compression="zstd")
     counts = {side: sides.count(side) for side in ("train", "validation", "test")}

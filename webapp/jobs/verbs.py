@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.urls import reverse
 
 from webapp.jobs.checkpoints import newest_step
+from webapp.jobs.continuing import START
 from webapp.jobs.models import Asked, Job, State
 
 ASKED_WORDS = {
@@ -81,6 +82,8 @@ def _of_ended(job: Job) -> Iterator[Verb]:
         page = f"{reverse('adapter-detail', args=[version.adapter_id])}?version={version.number}"
         yield Verb("download", "Download adapter", "download", download, is_link=True, is_primary=True)
         yield Verb("adapter", "Adapter page", "sprout", page, is_link=True)
+        onward = f"{reverse('job-new')}?{START}={version.id}"
+        yield Verb("continue", "Continue training", "git-branch", onward, "A new job starts from it.", is_link=True)
     if job.state != State.SUCCEEDED:
         again = retry_verb(job, is_primary=job.state == State.CANCELLED)
         yield again

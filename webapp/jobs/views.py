@@ -16,6 +16,7 @@ from webapp.contract.verdict import Verdict
 from webapp.jobs.calibration import foretold_of
 from webapp.jobs.failure_card import failure_card
 from webapp.jobs.figures import LiveFigures
+from webapp.jobs.lineage import continues_words
 from webapp.jobs.log_tail import MOST_BYTES, SHOWN_BYTES, log_tail
 from webapp.jobs.models import ACTIVE, Job, State
 from webapp.jobs.past import attempt_lines, checkpoint_lines
@@ -89,7 +90,7 @@ def _lines(jobs: list[Job], reader: User) -> list[Line]:
 def detail(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     jobs = Job.objects.visible_to(request.user).select_related(
-        "base_model", "dataset_version__dataset", "owner", "worker", "parent"
+        "base_model", "dataset_version__dataset", "owner", "worker", "parent", "started_from__adapter"
     )
     job = get_object_or_404(jobs, id=job_id)
     live = LiveFigures.model_validate(job.live)
@@ -138,6 +139,7 @@ def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
         "sentence": sentence_now(job, live, in_queue),
         "method": _method(job),
         "knobs": [(knob, job.recipe.knobs[knob.name]) for knob in knobs_of(job.recipe.method)],
+        "continues": continues_words(job),
         "wish_words": wish_words(wishes_of(job)),
         "estimate": foretold_of(job),
         "verbs": verbs_of(job, is_staff=user.is_staff),

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.datasets.models import Dataset, DatasetVersion
+from webapp.jobs.continuing import start_find
 from webapp.jobs.model_view import Question, model_view
 
 
@@ -21,6 +22,8 @@ def show(request: HttpRequest) -> HttpResponse:
     mine = DatasetVersion.objects.filter(dataset__in=Dataset.objects.visible_to(request.user))
     version = get_object_or_404(mine, id=question.dataset)
     base_model = get_object_or_404(BaseModel.objects.visible_to(request.user), id=question.base_model)
+    if question.start_adapter is not None and start_find(request.user, str(question.start_adapter)) is None:
+        raise Http404
     context = {
         "shown": model_view(request.user, question, version, base_model),
         "question": question,

@@ -43,6 +43,7 @@ def new(request: HttpRequest) -> HttpResponse:
             recipe=form.recipe(),
             wishes=form.wishes,
             parent=form.parent,
+            start=form.start,
             idempotency_key=key_of(request, sent),
         )
     except BadKey as error:

@@ -2,6 +2,7 @@
 
 import math
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from webapp.base_models.models import BaseModel
 from webapp.contract.capabilities import AbilityLine, abilities_of
@@ -11,6 +12,7 @@ from webapp.contract.shortfalls import shortfall
 from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import TASK_WORDS, TASKS, Task
 from webapp.datasets.models import DatasetVersion
+from webapp.jobs.continuing import START
 from webapp.jobs.estimate_panel import estimate_panel
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.forms import CHOICES, JobForm
@@ -49,6 +51,8 @@ class KnobField(NamedTuple):
     auto: str
     differs: bool
     errors: list[str]
+    fixed_by: str = ""
+    """The adapter that settles it, where training continues from one."""
 
     @property
     def id(self) -> str:
@@ -83,6 +87,7 @@ def wizard_context(form: JobForm) -> dict[str, Any]:
         "estimate": estimate_panel(form),
         "samples": [] if versions else list(SAMPLES.values()),
         "stray_errors": _stray_errors(form),
+        "without_start": _without_start(form),
         "open": _open_sections(form),
         **running_context(form),
     }
@@ -148,6 +153,7 @@ def _knob_field(knob: Knob, form: JobForm) -> KnobField:
         auto=_in_words(knob, auto),
         differs=knob.name in form.turned and form.turned[knob.name] != auto,
         errors=form.errors.get(knob.name, []),
+        fixed_by=form.start.words if form.start and knob.name in form.start.fixed else "",
     )
 
 
@@ -187,6 +193,7 @@ def _model_view(form: JobForm, version: DatasetVersion, task: Task, base_model_i
         task=task,
         max_length=int(form.knobs["max_length"]),
         virtual_tokens=int(form.knobs.get("num_virtual_tokens", 0)),
+        start_adapter=form.start and form.start.version.id,
     )
     return question.address()
 
@@ -197,13 +204,21 @@ def _stray_errors(form: JobForm) -> list[str]:
     return [message for field, messages in form.errors.items() if field not in shown for message in messages]
 
 
+def _without_start(form: JobForm) -> str:
+    """The address of the same form where training does not continue from an adapter."""
+    kept = {name: value for name, value in form.sent.items() if name not in (START, "parent") and not is_auto(value)}
+    recipe = form.start.job.recipe if form.start else None
+    settled = {"task": recipe.task, "base_model": recipe.base_model, "method": recipe.method} if recipe else {}
+    return urlencode({**kept, **settled})
+
+
 def _open_sections(form: JobForm) -> dict[str, bool]:
     """A section is folded once it was settled; one with an error never is."""
     wrong = set(form.errors)
     return {
         "data": bool(wrong & {"dataset", "task"}) or not (form.has_sent("dataset") and form.version),
-        "model": "base_model" in wrong or not form.has_sent("base_model"),
-        "method": bool(wrong & {"method", *form.auto}) or not form.has_sent("method"),
+        "model": "base_model" in wrong or not (form.start or form.has_sent("base_model")),
+        "method": bool(wrong & {"method", *form.auto}) or not (form.start or form.has_sent("method")),
         "expert": bool(wrong & set(form.auto) or form.turned),
         "running": bool(wrong & set(WISHES)),
     }

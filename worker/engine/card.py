@@ -2,6 +2,7 @@
 
 from webapp.contract.job_dir import Facts
 from webapp.contract.methods import METHODS
+from webapp.contract.mistakes import mistakes_sentence
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Comparison, Verdict
 from worker.engine.snippets import snippet_of
@@ -18,7 +19,7 @@ tags: [{method}]
 ---
 # {name}
 
-{method_label} of {title}, trained on “{dataset}”.
+{method_label} of {title}, trained on “{dataset}”.{continues}
 
 **{sentence}**
 
@@ -27,7 +28,7 @@ tags: [{method}]
 {figures}
 
 What stands for the base: {baseline}
-
+{notes}
 | cost | |
 |---|---|
 | trained weights | {trainable:,} of {total:,} ({share:.2%}) |
@@ -65,10 +66,12 @@ def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str]
         method=recipe.method,
         method_label=METHODS[recipe.method].label,
         dataset=facts.dataset_name,
+        continues=f" Training went on from {facts.continues}." if facts.continues else "",
         sentence=verdict.sentence,
         num_rows=verdict.primary.num_rows,
         figures="\n".join(_figures(comparison) for comparison in (verdict.primary, *verdict.others)),
         baseline=verdict.baseline,
+        notes="".join(f"\n{note}\n" for note in _notes(verdict)),
         trainable=cost.trainable_params,
         total=cost.total_params,
         share=cost.trainable_params / cost.total_params,
@@ -83,6 +86,12 @@ def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str]
         split=facts.split_sha256,
         knobs="\n".join(f"- {name}: {value}" for name, value in recipe.knobs.items()),
     )
+
+
+def _notes(verdict: Verdict) -> list[str]:
+    """What else was measured, each in a sentence."""
+    notes = [verdict.forgetting.sentence] if verdict.forgetting else []
+    return [*notes, mistakes_sentence(verdict.confusion)] if verdict.confusion else notes
 
 
 def _figures(comparison: Comparison) -> str:

@@ -30,6 +30,7 @@ from worker.engine.quantised import how_many
 from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.shelf import Shelf
+from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Training, peak_memory_bytes
@@ -48,11 +49,12 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     need_space(job_dir, 0, min_free_bytes=options.min_free_bytes, what="anything")
 
     report(PhaseMoved(phase="loading", sentence="Loading the base model and reading the rows."))
+    check_start(job_dir, recipe)
     shelf = Shelf(inputs, report)
     resumed = shelf.newest()
     torch.manual_seed(recipe.seed)
     place = choose_place(job_dir / BASE_MODEL, recipe.task)
-    tokenizer = load_tokenizer(job_dir / BASE_MODEL, recipe.task)
+    tokenizer = load_tokenizer(tokenizer_dir(job_dir, recipe), recipe.task)
     rows = read_rows(job_dir, recipe, tokenizer)
     heed(wanted, resumed.standing.step if resumed else 0)
     is_quantised = recipe.knobs.get("quantised") == "4bit"
