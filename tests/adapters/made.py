@@ -37,12 +37,18 @@ FILES = {
 
 def make_adapter(owner: User, **job_fields: Any) -> AdapterVersion:
     """Version 1 of a new adapter, or the next version of the one with the same name."""
-    job = make_job(owner)
+    return adapter_of(make_job(owner), **job_fields)
+
+
+def adapter_of(job: Job, **job_fields: Any) -> AdapterVersion:
+    """What a job of any recipe leaves."""
     fields = {"state": State.FINALIZING, "attempt": 1, "heartbeat_at": timezone.now(), **job_fields}
     Job.objects.filter(id=job.id).update(**fields)
     job.refresh_from_db()
-    made_by_the_engine(job.attempt_dir)
-    return adapter_store(job, job.attempt_dir)
+    made_by_the_engine(job.attempt_dir, job)
+    version = adapter_store(job, job.attempt_dir)
+    assert version
+    return version
 
 
 def make_many(owner: User, how_many: int) -> None:
@@ -67,7 +73,7 @@ def make_many(owner: User, how_many: int) -> None:
         )
 
 
-def made_by_the_engine(attempt_dir: Path) -> Path:
+def made_by_the_engine(attempt_dir: Path, job: Job | None = None) -> Path:
     """What an engine leaves in an attempt's folder: an adapter with its manifest, and a verdict."""
     folder = attempt_dir / ADAPTER
     folder.mkdir(parents=True)
@@ -75,9 +81,11 @@ def made_by_the_engine(attempt_dir: Path) -> Path:
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
         entries.append(FileEntry(name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    manifest = Manifest(
-        method="lora", task="generate", base_model="smollm2-135m-instruct", base_model_sha256="0", files=tuple(entries)
-    )
+    made = {"method": "lora", "task": "generate", "base_model": "smollm2-135m-instruct"}
+    if job:
+        labels = sorted(job.dataset_version.labels) if job.recipe.task == "classify" else []
+        made = job.recipe.model_dump(include=set(made)) | {"labels": tuple(labels)}
+    manifest = Manifest(**made, base_model_sha256="0", files=tuple(entries))
     (folder / MANIFEST).write_text(manifest.model_dump_json())
     (attempt_dir / HELD_OUT).write_text(held_out_text(make_held_out()))
     (attempt_dir / VERDICT).write_text(make_verdict().model_dump_json())

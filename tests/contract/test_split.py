@@ -68,3 +68,21 @@ def test_no_input_ever_stands_on_two_sides(inputs: list[str]) -> None:
     found: dict[str, str] = {}
     for text, side in zip(inputs, sides, strict=True):
         assert found.setdefault(text, side) == side
+
+
+def test_what_was_trained_on_is_neither_watched_nor_judged_by() -> None:
+    inputs = [f"row {number}" for number in range(100)]
+    first = split_rows(inputs, [""] * 100, 17)
+    trained = [text for text, side in zip(inputs, first, strict=True) if side == "train"]
+    watched = [text for text, side in zip(inputs, first, strict=True) if side == "validation"]
+    assert split_rows(inputs, [""] * 100, 17, trained=trained, watched=watched) == first
+    other = split_rows(inputs, [""] * 100, 18, trained=[text.upper() for text in trained], watched=watched)
+    sides = dict(zip(inputs, other, strict=True))
+    assert {sides[text] for text in trained} == {"train"}
+    assert "test" not in {sides[text] for text in watched}
+
+
+def test_rows_of_which_too_few_are_new_are_refused() -> None:
+    inputs = [f"row {number}" for number in range(40)]
+    with pytest.raises(TooFewRows, match="only 7 were not trained on"):
+        split_rows(inputs, [""] * 40, 17, trained=inputs[:33])

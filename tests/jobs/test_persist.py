@@ -19,8 +19,8 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.adapters.models import AdapterVersion
 from webapp.adapters.services import adapter_store
-from webapp.contract.adapter_files import verify
 from webapp.clock import database_now
+from webapp.contract.adapter_files import verify
 from webapp.jobs import persist
 from webapp.jobs.accept import job_create
 from webapp.jobs.attempts import job_claim, job_finalize, job_record
