@@ -51,7 +51,7 @@ def test_everything_is_suggested_and_reviewed(alice: User, alice_client: Client)
         assert words in html
     review = alice_client.get(URL, {"dataset": str(version.id)}).context["review"]
     assert review.sizes == (42, 6, 12)
-    assert review.num_steps == 6 * 3
+    assert review.num_steps == 6 * 10
 
 
 def test_labels_suggest_choosing_a_label(alice: User, alice_client: Client) -> None:
@@ -129,7 +129,7 @@ def test_a_person_starts_a_job(alice: User, alice_client: Client) -> None:
     assert (response.status_code, response["Location"]) == (302, f"/jobs/{job.id}")
     assert (job.owner, job.name, job.state) == (alice, "Mine", State.QUEUED)
     knobs = job.recipe.knobs
-    assert (knobs["rank"], knobs["learning_rate"], knobs["schedule"], knobs["epochs"]) == (16, 2e-3, "linear", 3)
+    assert (knobs["rank"], knobs["learning_rate"], knobs["schedule"], knobs["epochs"]) == (16, 2e-3, "linear", 10)
 
 
 def test_a_script_starts_a_job_with_form_fields(alice: User, alice_client: Client) -> None:
@@ -144,7 +144,7 @@ def test_a_script_starts_a_job_with_a_json_body(alice: User, alice_client: Clien
     response = alice_client.post(URL, json.dumps(fields), content_type="application/json")
     assert response.status_code == 201
     knobs = Job.objects.get().recipe.knobs
-    assert (knobs["rank"], knobs["dropout"], knobs["epochs"], knobs["batch_size"]) == (4, 0.1, 3, 2)
+    assert (knobs["rank"], knobs["dropout"], knobs["epochs"], knobs["batch_size"]) == (4, 0.1, 10, 2)
 
 
 BAD_TEXTS = [
@@ -329,7 +329,7 @@ def test_training_again_starts_from_the_earlier_choices(alice: User, alice_clien
         name="Earlier",
         dataset_version=version,
         base_model=make_starter(),
-        recipe=make_recipe(rank=32, learning_rate=5e-4, epochs=3),
+        recipe=make_recipe(rank=32, learning_rate=5e-4, epochs=10),
     )
     form = alice_client.get(URL, {"from": str(job.id), "learning_rate": "0.0001"}).context["form"]
     assert (form.name, form.version, form.turned) == ("Earlier", version, {"rank": 32, "learning_rate": 0.0001})
