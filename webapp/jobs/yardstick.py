@@ -1,15 +1,14 @@
 """A job held against full fine-tuning of the same rows, where its owner has trained that as well."""
 
 import logging
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from webapp.contract.held_out import HeldOutRow, read_held_out
+from webapp.contract.held_out import read_held_out
 from webapp.contract.verdict import Comparison, Verdict
 from webapp.jobs.models import Job, State
-from webapp.jobs.paired import macro_f1, mean_of, paired_interval
+from webapp.jobs.paired import Labelled, macro_f1_gain, mean, paired_interval
 from webapp.jobs.smaller import form_address
 from webapp.shown import difference_in, percent
 
@@ -20,12 +19,24 @@ AS_GOOD_AS = 0.02
 
 
 class Yardstick(NamedTuple):
-    """`against` compares full fine-tuning (as the base) with the job; None where the rows of one are not kept."""
+    """`against` compares full fine-tuning (as the base) with the job; None where that
+    cannot be done row by row."""
 
     job: Job
     verdict: Verdict
     against: Comparison | None
     sentence: str
+
+
+class Paired(NamedTuple):
+    """What of a comparison comes from the rows; named as there."""
+
+    low: float
+    high: float
+    num_rows: int
+    wins: int
+    ties: int
+    losses: int
 
 
 def yardstick_of(job: Job, verdict: Verdict) -> Yardstick | None:
@@ -71,36 +82,34 @@ def _compare(job: Job, verdict: Verdict, full: Job, full_verdict: Verdict) -> Co
     if own.metric != yard.metric:
         return None
     try:
-        low, high, wins, losses, num_rows = _paired(job.held_out_path, full.held_out_path, own.metric)
+        paired = _paired(job.held_out_path, full.held_out_path, own.metric)
     except (OSError, ValueError) as error:
         log.warning("jobs %s and %s cannot be compared row by row: %s", job.id, full.id, error)
         return None
-    figures = {"base": yard.tuned, "tuned": own.tuned, "difference": own.tuned - yard.tuned, "low": low, "high": high}
-    counts = {"num_rows": num_rows, "wins": wins, "losses": losses, "ties": num_rows - wins - losses}
-    return own.model_copy(update={**figures, **counts})
+    figures = {"base": yard.tuned, "tuned": own.tuned, "difference": own.tuned - yard.tuned}
+    return own.model_copy(update={**figures, **paired._asdict()})
 
 
 @lru_cache(maxsize=128)
-def _paired(own_path: Path, full_path: Path, metric: str) -> tuple[float, float, int, int, int]:
-    """The interval, the rows won and lost, and how many there are. What a job that is over has written stays as it is.
-    Raises OSError, ValueError."""
+def _paired(own_path: Path, full_path: Path, metric: str) -> Paired:
+    """Kept, since what a job that is over has written stays as it is. Raises OSError, ValueError."""
     own, full = list(read_held_out(own_path)), list(read_held_out(full_path))
     if not own or [(row.line, row.expected) for row in own] != [(row.line, row.expected) for row in full]:
         raise ValueError("they were not measured on the same rows")
     gains = [mine.tuned_score - theirs.tuned_score for mine, theirs in zip(own, full, strict=True)]
-    figure = mean_of(gains) if metric != "macro_f1" else lambda rows: _macro_f1(own, rows) - _macro_f1(full, rows)
-    low, high = paired_interval(figure, len(own))
-    return low, high, sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains), len(own)
-
-
-def _macro_f1(rows: Sequence[HeldOutRow], numbers: Sequence[int]) -> float:
-    return macro_f1((rows[number].expected, rows[number].tuned) for number in numbers)
+    if metric == "macro_f1":
+        labelled = [Labelled(mine.expected, mine.tuned, theirs.tuned) for mine, theirs in zip(own, full, strict=True)]
+        low, high = paired_interval(labelled, macro_f1_gain)
+    else:
+        low, high = paired_interval(gains, mean)
+    wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    return Paired(low, high, num_rows=len(own), wins=wins, ties=len(own) - wins - losses, losses=losses)
 
 
 def _sentence(against: Comparison | None, verdict: Verdict) -> str:
     weights = f"trains {percent(verdict.cost.trainable_params / verdict.cost.total_params)} of the weights"
     if against is None:
-        return f"The rows of both jobs are not kept, so how sure the difference is cannot be told. This one {weights}."
+        return f"The two cannot be compared row by row, so how sure the difference is cannot be told. This one {weights}."
     points, low, high = (difference_in(value, against) for value in (against.difference, against.low, against.high))
     told = f"{points} points, 95 % interval {low} to {high}"
     if against.low >= -AS_GOOD_AS and against.high <= AS_GOOD_AS:
