@@ -45,7 +45,7 @@ _METHOD_KNOBS: dict[str, dict[str, KnobValue]] = {
     "full": {},
 }
 
-_EPOCHS: dict[Task, tuple[int, int]] = {"generate": (10, 900), "classify": (10, 4_000), "transform": (6, 1_800)}
+_EPOCHS: dict[Task, tuple[int, int]] = {"generate": (10, 600), "classify": (10, 4_000), "transform": (6, 1_800)}
 """(most epochs, rows seen after which more no longer helps): small datasets go round more often."""
 
 _SLOW_LEARNERS = {"prompt_tuning": 2, "p_tuning": 2, "prefix_tuning": 2, "ia3": 2}
