@@ -1,5 +1,6 @@
 """Rows in the database that many tests start from, made the way the app makes them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from webapp.accounts.models import User
@@ -32,23 +33,35 @@ def make_starter(model_id: str = SMOLLM2) -> BaseModel:
 
 def make_version(owner: User, *, num_rows: int = 60, labels: tuple[str, ...] = ()) -> DatasetVersion:
     """A saved dataset of `num_rows` different rows; with labels their outputs are these in turn."""
-    upload = Upload.objects.create(
-        owner=owner, file_name="rows.csv", format="csv", size_bytes=1, sha256="0", columns=["q", "a"], num_rows=num_rows
-    )
     outputs = [labels[index % len(labels)] if labels else f"answer {index}" for index in range(num_rows)]
+    rows = [(f"question {index}", output) for index, output in enumerate(outputs)]
+    return make_version_of(owner, rows, labels=labels)
+
+
+def make_version_of(owner: User, rows: list[tuple[str, str]], *, labels: Sequence[str] = ()) -> DatasetVersion:
+    """A saved dataset of these inputs and outputs."""
+    upload = Upload.objects.create(
+        owner=owner,
+        file_name="rows.csv",
+        format="csv",
+        size_bytes=1,
+        sha256="0",
+        columns=["q", "a"],
+        num_rows=len(rows),
+    )
     version = DatasetVersion(
         dataset=Dataset.objects.create(owner=owner, name="Rows"),
         number=1,
         upload=upload,
         mapping={"input": "q", "output": "a"},
         task_guess="classify" if labels else "generate",
-        num_rows=num_rows,
-        stats={"labels": {label: outputs.count(label) for label in labels}},
+        num_rows=len(rows),
+        stats={"labels": {label: [output for _input, output in rows].count(label) for label in labels}},
     )
-    with rows_writer(version.rows_path) as rows:
-        for index, output in enumerate(outputs):
-            rows.add((index + 2, f"question {index}", output, None))
-    version.rows_sha256 = rows.sha256
+    with rows_writer(version.rows_path) as kept:
+        for index, (text, output) in enumerate(rows):
+            kept.add((index + 2, text, output, None))
+    version.rows_sha256 = kept.sha256
     version.save(force_insert=True)
     return version
 
