@@ -152,6 +152,12 @@ def test_without_one_the_table_is_estimated_and_the_form_is_a_click_away(job: Jo
     assert "First, full fine-tuning" in form
 
 
+def test_a_job_that_went_on_from_an_adapter_is_offered_none(job: Job, alice_client: Client) -> None:
+    recipe = make_recipe().model_copy(update={"start_adapter": str(job.id)})
+    html = alice_client.get(f"/jobs/{make_full(job, recipe_json=recipe.model_dump()).id}").content.decode()
+    assert "It went on from an adapter" in html and "Train the yardstick too" not in html
+
+
 def test_full_fine_tuning_itself_is_told_to_be_the_yardstick(job: Job, alice_client: Client) -> None:
     html = alice_client.get(f"/jobs/{make_full(job).id}").content.decode()
     assert "What it took" in html and "is the yardstick" in html and "Full fine-tuning, estimated" not in html

@@ -28,6 +28,7 @@ def verdict_panel(job: Job) -> dict[str, Any]:
         "costs": cost_table(job, verdict.cost, yardstick),
         "yardstick": yardstick,
         "yardstick_picture": interval_picture(yardstick.against) if yardstick and yardstick.against else None,
-        "yardstick_url": "" if yardstick else yardstick_address(job),
+        # What goes on from an adapter holds out other rows than a job that begins with the base would.
+        "yardstick_url": "" if yardstick or job.recipe.start_adapter else yardstick_address(job),
         "is_yardstick": job.recipe_json["method"] == "full",
     }
