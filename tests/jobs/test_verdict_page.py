@@ -100,6 +100,14 @@ def test_an_odd_row_leads_to_its_place_in_the_dataset(alice: User, alice_client:
     assert 'id="line-41"' in rows and "26 to 50 of 60 rows" in rows
 
 
+def test_of_many_odd_rows_most_are_folded(alice: User, alice_client: Client) -> None:
+    suspects = [
+        {"line": line, "kind": "never_learnt", "input": "x", "expected": "y", "loss": 5.0, "why": "Odd."}
+        for line in range(2, 14)
+    ]
+    assert "7 more" in page(alice_client, make_succeeded(alice, verdict_with(suspects=suspects)))
+
+
 @pytest.mark.parametrize("line", ["999", "x", "9" * 60, "²", "-1", ""])
 def test_a_line_that_no_row_has_shows_the_first_page_of_the_dataset(
     alice: User, alice_client: Client, line: str
