@@ -48,7 +48,7 @@ def test_the_matrix_stands_on_the_page_with_words_for_those_who_cannot_see_it(
     html = page(alice_client, make_succeeded(alice, verdict_with(confusion=RIVERS.model_dump())))
     assert "Most often mistaken: “river” taken for “lake” (once)." in html
     assert 'title="1 of 5: “river” answered “lake”"' in html and "&lt;sea&gt;" in html and "<sea>" not in html
-    assert html.count('<table class="confusion">') == 2 and html.count("data-right") == 6
+    assert html.count('<table class="confusion" >') == 2 and html.count("data-right") == 6
 
 
 def test_many_labels_are_told_in_words(alice: User, alice_client: Client) -> None:
