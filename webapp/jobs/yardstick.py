@@ -109,7 +109,9 @@ def _paired(own_path: Path, full_path: Path, metric: str) -> Paired:
 def _sentence(against: Comparison | None, verdict: Verdict) -> str:
     weights = f"trains {percent(verdict.cost.trainable_params / verdict.cost.total_params)} of the weights"
     if against is None:
-        return f"The two cannot be compared row by row, so how sure the difference is cannot be told. This one {weights}."
+        return (
+            f"The two cannot be compared row by row, so nobody can tell how sure the difference is. This one {weights}."
+        )
     points, low, high = (difference_in(value, against) for value in (against.difference, against.low, against.high))
     told = f"{points} points, 95 % interval {low} to {high}"
     if against.low >= -AS_GOOD_AS and against.high <= AS_GOOD_AS:
