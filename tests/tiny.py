@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -91,6 +92,14 @@ def make_bert(folder: Path) -> Path:
         num_attention_heads=4, max_position_embeddings=128, pad_token_id=0,
     )  # fmt: skip
     return _save(BertModel(config), tokenizer, folder)
+
+
+def make_bert_without_pooler(folder: Path) -> Path:
+    """As models for filling gaps come, whose own head needs none; returns the folder."""
+    weights = load_file(make_bert(folder) / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if not name.startswith("pooler.")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def make_gpt2(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from webapp.contract.tasks import Task
 
 
 class Cell(NamedTuple):
-    """`kind` is the model's type, as in its config.json."""
+    """`kind` is the model's type, as in its config.json, and what sets it apart."""
 
     method: str
     kind: str
@@ -22,11 +22,12 @@ class Cell(NamedTuple):
     knobs: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        return "-".join([self.task, self.kind, self.method, *(str(value) for _name, value in self.knobs)])
+        words = [self.task, self.kind, self.method, *(str(value) for _name, value in self.knobs)]
+        return "-".join(words).replace(" ", "_")
 
     @property
     def family(self) -> str:
-        return FAMILY_OF_TYPE[self.kind]
+        return FAMILY_OF_TYPE[self.kind.split()[0]]
 
 
 EVERY_METHOD = [
@@ -58,6 +59,8 @@ VARIANTS = [
     Cell("lora", "gpt2", "classify"),
     Cell("prompt_tuning", "gpt2", "classify"),
     Cell("prefix_tuning", "gpt2", "classify"),
+    *(Cell(method, "bert without pooler", "classify") for method in METHODS),
+    Cell("lora", "bert without pooler", "classify", (("init", "pissa"),)),
 ]
 CELLS = EVERY_METHOD + VARIANTS
 

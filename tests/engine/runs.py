@@ -19,6 +19,7 @@ from tests.tiny import (
     capitals,
     lay_job_dir,
     make_bert,
+    make_bert_without_pooler,
     make_gpt2,
     make_llama,
     make_roberta,
@@ -30,7 +31,10 @@ from webapp.contract.events import Event, read_events
 from webapp.contract.job_dir import ADAPTER, EVENTS, VERDICT
 from webapp.contract.verdict import Verdict
 
-MAKERS = {"llama": make_llama, "gpt2": make_gpt2, "bert": make_bert, "roberta": make_roberta, "t5": make_t5}
+MAKERS = {
+    "llama": make_llama, "gpt2": make_gpt2, "bert": make_bert, "roberta": make_roberta, "t5": make_t5,
+    "bert without pooler": make_bert_without_pooler,
+}  # fmt: skip
 KINDS = {"generate": "llama", "classify": "bert", "transform": "t5"}
 ROWS = {"generate": capitals, "classify": vowels, "transform": capitals}
 QUICK = {"epochs": 3, "learning_rate": 0.02}

@@ -207,11 +207,13 @@ def _counts(weights: list[Path], shape: ModelShape) -> dict[str, Any]:
     """The shape's counts: weights in all, and those of a block. The last one stands for all, since in a T5 the first
     has a table more."""
     num_params = head_for_others = 0
+    has_pooler = False
     left_away = ("lm_head.", "cls.", "pooler.") if shape.has_deep_head else ("lm_head.", "cls.")
     stacks: dict[str, dict[int, Counter[str]]] = {"block": {}, "decoder_block": {}}
     for path in weights:
         for name, params in _tensors(path):
             num_params += params
+            has_pooler |= "pooler." in name
             head_for_others += params if name.removeprefix("roberta.").startswith(left_away) else 0
             if found := _BLOCK.search(name):
                 blocks = stacks["decoder_block" if found[1] == "decoder" else "block"]
@@ -221,7 +223,13 @@ def _counts(weights: list[Path], shape: ModelShape) -> dict[str, Any]:
                 counts["biases"] += params if name.endswith(".bias") else 0
     last = {stack: BlockCounts(**blocks[max(blocks)]) for stack, blocks in stacks.items() if blocks}
     size_bytes = sum(path.stat().st_size for path in weights)
-    return {"num_params": num_params, "size_bytes": size_bytes, "head_for_others": head_for_others, **last}
+    return {
+        "num_params": num_params,
+        "size_bytes": size_bytes,
+        "head_for_others": head_for_others,
+        "has_deep_head": shape.has_deep_head or (shape.family == "bert" and not has_pooler),
+        **last,
+    }
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, int]]:

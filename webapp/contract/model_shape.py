@@ -84,7 +84,7 @@ class ModelShape(BaseModel):
     is_gated: bool = True
     """Whether a T5's feed-forward has two input layers (version 1.1) or one."""
     has_deep_head: bool = False
-    """A RoBERTa's classifier is two layers."""
+    """A RoBERTa's classifier is two layers; so is that of a BERT without a pooler of its own."""
     vocab_size: int
     max_length: int
     num_params: int

@@ -15,7 +15,7 @@ from transformers import (
 from webapp.contract.tasks import Task
 from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
-from worker.engine.quantised import in_4_bits
+from worker.engine.quantised import in_4_bits, keep_differentiable
 from worker.engine.tokenizer import refused
 
 
@@ -77,19 +77,31 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
         elif task == "transform":
             model = AutoModelForSeq2SeqLM.from_pretrained(folder, **options)
         else:
-            names = dict(enumerate(labels))
-            numbers = {label: number for number, label in names.items()}
-            # The folder may hold a head for another number of labels; it is thrown away.
-            options["ignore_mismatched_sizes"] = True
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, id2label=names, label2id=numbers, **options
-            )
+            model = _classifier(folder, labels, options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise
         raise refused("The base model cannot be loaded from its folder.", error) from error
     # What the config tells is how the model was kept, also where it is computed with more exactly.
     model.config.dtype = place.stored
-    if not is_quantised:
+    if is_quantised:
+        keep_differentiable(model)
+    else:
         model = model.to(place.device)
     return model.requires_grad_(False).eval()
+
+
+def _classifier(folder: Path, labels: list[str], options: dict[str, Any]) -> Model:
+    names = dict(enumerate(labels))
+    model, loading = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+        # The folder may hold a head for another number of labels; it is thrown away.
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **options,
+    )
+    # See methods/fresh_pooler.py.
+    model.has_fresh_pooler = any(".pooler." in name for name in loading["missing_keys"])
+    return model

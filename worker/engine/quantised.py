@@ -11,6 +11,7 @@ from torch.nn import Parameter
 from transformers import BitsAndBytesConfig
 
 from worker.engine.errors import TrainingError
+from worker.engine.forward import Model
 
 
 def in_4_bits(device: torch.device, computed: torch.dtype) -> dict[str, Any]:
@@ -28,6 +29,14 @@ def in_4_bits(device: torch.device, computed: torch.dtype) -> dict[str, Any]:
         bnb_4bit_compute_dtype=computed,
     )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def keep_differentiable(model: Model) -> None:
+    """On processors that multiply bf16, bitsandbytes 0.50 repacks a weight for good at its first use without
+    gradients. From then on no gradient goes through that layer, without a word, and it computes in bf16 alone."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def how_many(weight: Parameter) -> int:

@@ -9,6 +9,7 @@ from webapp.contract.costs import IA3_SCALES_INPUTS, IA3_SCALES_OUTPUTS
 from webapp.contract.model_shape import FAMILY_OF_TYPE
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.methods.fresh_pooler import modules_with_head
 from worker.engine.methods.peft_adapters import TASK_TYPES
 
 
@@ -23,5 +24,6 @@ def build_ia3(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Model:
         task_type=TASK_TYPES[recipe.task],
         target_modules=rf".*\.({targets})",
         feedforward_modules=rf".*\.({inputs})",
+        modules_to_save=modules_with_head(base),
     )
     return get_peft_model(base, config)

@@ -9,6 +9,7 @@ from peft import PromptEncoderConfig, get_peft_model
 
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.methods.fresh_pooler import modules_with_head
 from worker.engine.methods.peft_adapters import TASK_TYPES
 
 
@@ -19,5 +20,6 @@ def build_p_tuning(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Model:
         num_virtual_tokens=recipe.whole("num_virtual_tokens"),
         num_transformer_submodules=1,
         encoder_hidden_size=recipe.whole("encoder_hidden_size"),
+        modules_to_save=modules_with_head(base),
     )
     return get_peft_model(base, config)

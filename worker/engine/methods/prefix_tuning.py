@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.methods.fresh_pooler import modules_with_head
 from worker.engine.methods.peft_adapters import TASK_TYPES, save_peft, start_from_peft
 from worker.engine.methods.prompt_network import save_with_network, start_from_network
 from worker.engine.methods.start_text import START_TEXT
@@ -31,6 +32,7 @@ def build_prefix_tuning(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Mod
         prefix_projection=projects,
         encoder_hidden_size=base.config.hidden_size if projects else None,
         init_weights=True if projects else "zero",
+        modules_to_save=modules_with_head(base),
     )
     model = get_peft_model(base, config)
     if start is not None:

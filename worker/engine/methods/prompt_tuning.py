@@ -6,6 +6,7 @@ from peft import PromptTuningConfig, PromptTuningInit, get_peft_model
 
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.methods.fresh_pooler import modules_with_head
 from worker.engine.methods.peft_adapters import TASK_TYPES
 from worker.engine.methods.start_text import START_TEXT
 
@@ -27,5 +28,6 @@ def build_prompt_tuning(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Mod
         prompt_tuning_init_text=START_TEXT[recipe.task] if start == "text" else None,
         tokenizer_name_or_path=str(tokenizer_dir),
         tokenizer_kwargs={"local_files_only": True} if start == "text" else None,
+        modules_to_save=modules_with_head(base),
     )
     return get_peft_model(base, config)

@@ -6,6 +6,7 @@ import torch
 from torch.nn import Parameter
 
 from worker.engine.forward import Model
+from worker.engine.methods.fresh_pooler import fresh_pooler
 
 
 def make_trainable(weights: Iterable[Parameter]) -> None:
@@ -23,5 +24,6 @@ def settle(model: Model, computed: torch.dtype) -> None:
 
 
 def head_of(model: Model) -> list[Parameter]:
-    """The weights of a fresh classification head; none for other tasks."""
-    return [weight for name, weight in model.named_parameters() if name.startswith(("classifier.", "score."))]
+    """The weights of a fresh classification head, and of a fresh pooler; none for other tasks."""
+    head = [weight for name, weight in model.named_parameters() if name.startswith(("classifier.", "score."))]
+    return [*fresh_pooler(model).values(), *head]
