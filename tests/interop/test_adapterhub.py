@@ -21,6 +21,7 @@ from tests.engine.bottlenecks import (
     with_random_weights,
 )
 from tests.interop.library import ask
+from tests.tiny import make_bert_without_pooler
 from worker.engine.methods.adapterhub import load_bottleneck, save_bottleneck
 from worker.engine.methods.bottleneck import NAME
 from worker.engine.methods.full import save_full
@@ -122,3 +123,14 @@ def test_the_golden_names_are_theirs(met: Met) -> None:
     names = load_file(met.folder / "theirs" / "adapter.safetensors")
     modules = {re.sub(r"\.adapters\.theirs\..*", "", name) for name in names}
     assert sorted(modules) == json.loads(GOLDEN.read_text())[f"{met.cell.kind}-{met.cell.placement}"]
+
+
+def test_a_pooler_that_the_base_lacks_comes_with_the_adapter(tmp_path: Path) -> None:
+    base = make_bert_without_pooler(tmp_path / "base")
+    model = with_random_weights(built(BottleneckCell("bert", "classify", "pfeiffer"), base))
+    (tmp_path / "ours").mkdir()
+    save_bottleneck(model, tmp_path / "ours", "some/base")
+    order = {"base": str(base), "class": type(model).__name__, "num_labels": len(LABELS), "makes": None}
+    inputs = {name: ids.tolist() for name, ids in inputs_of(model).items()}
+    (told,) = ask([{**order, "inputs": inputs, "adapter": str(tmp_path / "ours")}])
+    assert_same(logits_of(model), told["logits"])
