@@ -134,6 +134,23 @@ def test_the_scrub_finds_what_the_disk_forgot_silently(
     assert scrub_tomorrow() == 0, "once a day is enough"
 
 
+def test_the_scrub_finds_damaged_held_out_rows_and_the_adapter_stays_in_use(
+    alice_client: Client, version: AdapterVersion
+) -> None:
+    """So that each line can still be read."""
+    rows_url, path = reverse("job-rows", args=[version.job_id]), version.job.held_out_path
+    before = path.read_text()
+    path.write_text(before.replace('"input":"', '"input":"x', 1))
+    assert before != path.read_text()
+    assert "The rows cannot be read" not in alice_client.get(rows_url).content.decode()
+    scrub_tomorrow()
+    assert "The rows cannot be read" in alice_client.get(rows_url).content.decode()
+    assert download(alice_client, version)[0] == 200
+    path.write_text(before)
+    assert scrub(database_now() + 3 * EVERY) == 2
+    assert "The rows cannot be read" not in alice_client.get(rows_url).content.decode()
+
+
 def test_what_was_brought_back_is_handed_out_again(alice_client: Client, version: AdapterVersion) -> None:
     content = version.zip_path.read_bytes()
     flip_a_bit(version.zip_path)
@@ -146,6 +163,7 @@ def test_what_was_brought_back_is_handed_out_again(alice_client: Client, version
 def test_what_is_whole_is_left_in_peace(alice_client: Client, version: AdapterVersion) -> None:
     assert scrub_tomorrow() == 2
     assert not AdapterVersion.objects.filter(is_damaged=True).exists()
+    assert not AdapterVersion.objects.filter(held_out_is_damaged=True).exists()
     assert not DatasetVersion.objects.filter(is_damaged=True).exists()
     assert download(alice_client, version)[0] == 200
 

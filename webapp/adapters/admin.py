@@ -15,7 +15,10 @@ class AdapterAdmin(ReadOnly):
 
 @admin.register(AdapterVersion)
 class AdapterVersionAdmin(ReadOnly):
-    list_display = ["adapter", "number", "size_bytes", "zip_sha256", "created_at", "checked_at", "is_damaged"]
-    list_filter = ["is_damaged"]
+    list_display = [
+        "adapter", "number", "size_bytes", "zip_sha256", "created_at", "checked_at", "is_damaged",
+        "held_out_is_damaged",
+    ]  # fmt: skip
+    list_filter = ["is_damaged", "held_out_is_damaged"]
     list_select_related = ["adapter"]
     search_fields = ["adapter__name"]

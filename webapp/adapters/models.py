@@ -58,6 +58,10 @@ class AdapterVersion(models.Model):
     """When the scrub last read it all; None before the first time."""
     is_damaged = models.BooleanField(default=False)
     """The bytes on the disk are no longer those that were recorded."""
+    held_out_sha256 = models.CharField(max_length=64, blank=True, default="")
+    """Of the job's held-out rows with both models' answers; empty where an older version of the app kept none."""
+    held_out_is_damaged = models.BooleanField(default=False)
+    """As `is_damaged`, of these rows: the adapter itself may be whole all the same."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

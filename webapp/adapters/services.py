@@ -51,9 +51,9 @@ def adapter_store(job: Job, made: Path, *, tell: Tell = at_once) -> AdapterVersi
     """
     manifest = verify(made / ADAPTER)
     verdict = Verdict.model_validate_json((made / VERDICT).read_bytes())
-    _keep_held_out(job, made)
+    about = {"manifest": manifest.model_dump(), "held_out_sha256": _keep_held_out(job, made)}
     while True:
-        version = AdapterVersion(number=_next_number(job), job=job, manifest=manifest.model_dump())
+        version = AdapterVersion(number=_next_number(job), job=job, **about)
         kept = storage.adapter_dir(version.id)
         try:
             _fill(version, made / ADAPTER)
@@ -84,16 +84,19 @@ def _end(job: Job, verdict: Verdict, version: AdapterVersion) -> bool:
     return job_succeed(job, verdict, also=record) or AdapterVersion.objects.filter(id=version.id).exists()
 
 
-def _keep_held_out(job: Job, made: Path) -> None:
+def _keep_held_out(job: Job, made: Path) -> str:
     """The rows the verdict is of belong where the job that succeeds looks for them: in its present attempt's folder,
-    which no other attempt writes to. They are there already unless an earlier attempt made them."""
+    which no other attempt writes to. They are there already unless an earlier attempt made them. Returns their
+    sha256."""
     source = made / HELD_OUT
-    if made == job.attempt_dir or not source.exists():
-        return
-    job.attempt_dir.mkdir(parents=True, exist_ok=True)
-    job.held_out_path.unlink(missing_ok=True)
-    os.link(source, job.held_out_path)
-    storage.folder_show(job.attempt_dir)
+    if not source.exists():
+        return ""
+    if made != job.attempt_dir:
+        job.attempt_dir.mkdir(parents=True, exist_ok=True)
+        job.held_out_path.unlink(missing_ok=True)
+        os.link(source, job.held_out_path)
+        storage.folder_show(job.attempt_dir)
+    return sha256_of(job.held_out_path)
 
 
 def _next_number(job: Job) -> int:

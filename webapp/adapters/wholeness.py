@@ -20,6 +20,19 @@ def version_is_whole(version: AdapterVersion) -> bool:
         return False
 
 
+def held_out_is_whole(version: AdapterVersion) -> bool:
+    """Of the rows that the verdict stands on; what was never kept cannot be damaged."""
+    if not version.held_out_sha256:
+        return True
+    try:
+        if sha256_of(version.job.held_out_path) == version.held_out_sha256:
+            return True
+        log.error("held-out rows of job %s are not what was recorded", version.job_id)
+    except OSError as error:
+        log.error("held-out rows of job %s: %s", version.job_id, error)
+    return False
+
+
 def zip_is_whole(version: AdapterVersion) -> bool:
     """Before a download: what the scrub found, and the bytes as they are, read once for as long as the file stays
     the same. Raises FileNotFoundError."""

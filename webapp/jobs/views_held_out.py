@@ -56,6 +56,9 @@ def _table(job: Job, sent: QueryDict) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         log.error("held-out rows of job %s: %s", job.id, error)
         return {"trouble": DAMAGED}
+    version = getattr(job, "adapter_version", None)
+    if version is not None and version.held_out_is_damaged:
+        return {"trouble": DAMAGED}
     return {
         "asked": asked,
         "page": page,
