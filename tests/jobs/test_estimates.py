@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import make_job, make_version, make_worker
+from tests.factories import make_job, make_recipe, make_starter, make_version, make_worker
 from tests.jobs.made import STARTED, claim, fields_for, verdict_with
 from webapp.accounts.models import User
 from webapp.contract.devices import Device, DeviceLoad, Load
@@ -16,6 +16,7 @@ from webapp.jobs.attempts import job_finalize, job_record
 from webapp.jobs.calibration import Correction, Foretold, correction_for, foretold_of
 from webapp.jobs.endings import job_succeed
 from webapp.jobs.estimate_panel import EstimatePanel, estimate_panel
+from webapp.jobs.estimates import estimate_now
 from webapp.jobs.forms import JobForm
 from webapp.jobs.models import Job
 from webapp.workers.models import Intent
@@ -79,6 +80,27 @@ def test_a_paused_worker_is_not_where_it_would_run(alice: User) -> None:
     make_worker("works", devices_json=cpu(1 * GB))
     best = panel_of(alice).best
     assert best and best.worker.name == "works"
+
+
+def test_only_workers_that_may_take_it_are_considered(alice: User) -> None:
+    make_worker("large", devices_json=cpu(64 * GB))
+    make_worker("ours", devices_json=cpu(16 * GB), labels=["eu"])
+    make_worker("small", devices_json=cpu(1 * GB), labels=["eu"])
+    panel = panel_of(alice, needs_labels="eu", memory_gb="2")
+    assert [place.worker.name for place in panel.places] == ["ours"]
+    assert panel.best and panel.best.worker.name == "ours" and not panel.none_may
+    nowhere = panel_of(alice, needs_labels="mars")
+    assert nowhere.places == [] and nowhere.none_may and nowhere.ends_at is None
+
+
+def test_what_is_kept_with_a_job_is_foretold_for_a_worker_that_may_take_it(alice: User) -> None:
+    card = Device(kind="gpu", name="A card", memory_bytes=80 * GB).model_dump()
+    make_worker("card", devices_json=[card])
+    make_worker("ours", devices_json=cpu(16 * GB), labels=["eu"])
+    told = [
+        estimate_now(make_version(alice), make_starter(), make_recipe(), needs_labels=labels) for labels in ([], ["eu"])
+    ]
+    assert [one and one.kind for one in told] == ["gpu", "cpu"]
 
 
 def test_every_offer_really_fits(alice: User) -> None:

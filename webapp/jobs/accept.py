@@ -73,7 +73,10 @@ def job_create(
     if earlier := _made_before(owner, idempotency_key):
         return earlier
     # Before there are files: once there are, a database that goes away leaves them behind.
-    told = estimate_now(dataset_version, base_model, recipe)
+    told = estimate_now(
+        dataset_version, base_model, recipe,
+        needs_labels=wishes.needs_labels, needs_memory_bytes=wishes.needs_memory_bytes,
+    )  # fmt: skip
     job_id = uuid.uuid4()
     try:
         seen = seen_by(start.job) if start else NOTHING_SEEN

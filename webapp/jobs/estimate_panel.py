@@ -11,7 +11,7 @@ from webapp.contract.costs import Costs, costs_of
 from webapp.contract.estimate import Kind, Work
 from webapp.contract.methods import METHODS
 from webapp.jobs.calibration import Foretold, correction_for, foretold
-from webapp.jobs.estimates import COMFORTABLE, Place, best_place, memory_that_sorts, places_of
+from webapp.jobs.estimates import COMFORTABLE, Place, best_place, memory_that_sorts, places_of, workers_for
 from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto
 from webapp.jobs.smaller import Offer, form_address, offers
@@ -36,6 +36,9 @@ class EstimatePanel(NamedTuple):
     own: Side
     full: Side | None
     places: list[Place]
+    """Workers that may take the job, by what its person asked for."""
+    none_may: bool
+    """Workers are online, and none of them has what was asked for."""
     best: Place | None
     starts_in_seconds: float | None
     ends_at: datetime | None
@@ -54,7 +57,8 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
     if work is None or form.base_model is None:
         return None
     model_id, now = form.base_model.id, database_now()
-    workers = list(Worker.objects.online(now))
+    wishes = form.wishes
+    workers = workers_for(now, wishes.needs_labels, wishes.needs_memory_bytes)
     places = places_of(work, model_id, workers)
     best = best_place(places)
     told = best.foretold if best else foretold(work, "cpu", correction_for(model_id, work.method, "cpu"))
@@ -64,6 +68,7 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
         own=Side(told, _costs(work)),
         full=_full(form, told.kind),
         places=places,
+        none_may=not workers and Worker.objects.online(now).exists(),
         best=best,
         starts_in_seconds=starts_in,
         ends_at=None if starts_in is None else now + timedelta(seconds=starts_in + told.seconds),

@@ -1,6 +1,7 @@
 """Whether a job fits each worker, how long it will take there, and when it would begin and end."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from webapp.base_models.models import BaseModel
@@ -12,6 +13,7 @@ from webapp.contract.split import TooFewRows, split_sizes
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.calibration import Foretold, correction_for, foretold
 from webapp.jobs.models import Job
+from webapp.jobs.placing import lacks
 from webapp.jobs.workload import work_of
 from webapp.workers.models import Intent, Worker
 
@@ -68,7 +70,19 @@ def memory_that_sorts(places: Sequence[Place]) -> int | None:
     return min(able) if able and unable and min(able) > max(unable) else None
 
 
-def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe) -> Foretold | None:
+def workers_for(now: datetime, needs_labels: Sequence[str], needs_memory_bytes: int) -> list[Worker]:
+    """Those online that have what a person asked for."""
+    return [worker for worker in Worker.objects.online(now) if not lacks(worker, needs_labels, needs_memory_bytes)]
+
+
+def estimate_now(
+    version: DatasetVersion,
+    base_model: BaseModel,
+    recipe: Recipe,
+    *,
+    needs_labels: Sequence[str] = (),
+    needs_memory_bytes: int = 0,
+) -> Foretold | None:
     """Of a job that is about to be accepted: for the worker it would most likely go to, without any for a processor.
     None where its rows are too few to be split."""
     try:
@@ -76,7 +90,8 @@ def estimate_now(version: DatasetVersion, base_model: BaseModel, recipe: Recipe)
     except TooFewRows:
         return None
     work = work_of(version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=sizes)
-    place = best_place(places_of(work, base_model.id, list(Worker.objects.online(database_now()))))
+    workers = workers_for(database_now(), needs_labels, needs_memory_bytes)
+    place = best_place(places_of(work, base_model.id, workers))
     return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))
 
 

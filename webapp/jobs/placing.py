@@ -1,6 +1,6 @@
 """Which worker may take which job, and in plain words why one may not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from webapp.jobs.models import Job
 from webapp.workers.models import Intent, Worker
@@ -15,15 +15,22 @@ def misfit(job: Job, worker: Worker) -> str | None:
         return "of a newer version"
     if job.avoid_worker_id == worker.id:
         return f"other than {worker.name}, from which it was moved away"
-    missing = [label for label in job.needs_labels if label not in worker.labels]
-    if missing:
-        return f"with the label{'s' if len(missing) > 1 else ''} {', '.join(f'“{label}”' for label in missing)}"
-    if worker.memory_bytes < job.needs_memory_bytes:
-        return f"with {_gigabytes(job.needs_memory_bytes)}"
+    if lacking := lacks(worker, job.needs_labels, job.needs_memory_bytes):
+        return lacking
     loads = worker.loads_json
     free = loads[-1].get("disk_free_bytes") if loads else None
     if free is not None and free < MIN_DISK_FREE_BYTES:
         return f"with free disk space ({_gigabytes(free)} left, {_gigabytes(MIN_DISK_FREE_BYTES)} needed)"
+    return None
+
+
+def lacks(worker: Worker, needs_labels: Sequence[str], needs_memory_bytes: int) -> str | None:
+    """What a person asked for that this worker has not."""
+    missing = [label for label in needs_labels if label not in worker.labels]
+    if missing:
+        return f"with the label{'s' if len(missing) > 1 else ''} {', '.join(f'“{label}”' for label in missing)}"
+    if worker.memory_bytes < needs_memory_bytes:
+        return f"with {_gigabytes(needs_memory_bytes)}"
     return None
 
 
