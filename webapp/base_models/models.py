@@ -64,6 +64,13 @@ class BaseModel(models.Model):
         return self.starter.hub_id if self.starter else self.hub_id or self.path.name
 
     @property
+    def revision(self) -> str:
+        """Which of the models of this name it is; empty for a folder, which nobody numbers."""
+        if self.starter:
+            return f"{self.starter.package} {self.starter.version}"
+        return f"commit {self.commit[:12]}" if self.commit else ""
+
+    @property
     def licence_words(self) -> str:
         return self.starter.licence if self.starter else self.licence or "see the base model"
 

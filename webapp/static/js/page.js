@@ -23,10 +23,20 @@
     setTimeout(() => { word.textContent = before; }, 2000);
   };
 
+  // <time data-clock="minutes"> or "seconds": the server knows no zone but its own, so its clock is put right here.
+  const clock = (at, exactness) => {
+    const digits = { hour: "2-digit", minute: "2-digit", hour12: false };
+    if (exactness === "seconds") return at.toLocaleTimeString(undefined, { ...digits, second: "2-digit" });
+    const isToday = at.toDateString() === new Date().toDateString();
+    return isToday ? at.toLocaleTimeString(undefined, digits) : at.toLocaleString(undefined, { ...digits, weekday: "short", day: "numeric", month: "short" });
+  };
+
   const localTimes = (root) => {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const at = new Date(time.dateTime);
-      if (!Number.isNaN(at.valueOf())) time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+      if (Number.isNaN(at.valueOf())) continue;
+      time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+      if (time.dataset.clock) time.textContent = clock(at, time.dataset.clock);
     }
   };
 
@@ -54,5 +64,5 @@
   });
 
   document.addEventListener("DOMContentLoaded", () => localTimes(document));
-  document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
+  document.addEventListener("htmx:afterSwap", () => localTimes(document));
 })();
