@@ -71,10 +71,12 @@ class Recorder:
     def __init__(self, root: Path, note: Callable[[], Any] = lambda: None) -> None:
         self.root, self.note = root, note
         self.moments: list[Moment] = []
+        self._held: dict[int, int] = {}
         self._real = {name: getattr(os, name) for name in self.OPERATIONS}
 
     def __enter__(self) -> "Recorder":
         self.sure = _tree_of(self.root)
+        self._hold()
         for name in self.OPERATIONS:
             setattr(os, name, self._recorded(name))
         return self
@@ -83,6 +85,8 @@ class Recorder:
         for name, real in self._real.items():
             setattr(os, name, real)
         self._look()
+        for descriptor in self._held.values():
+            os.close(descriptor)
 
     def _recorded(self, name: str) -> Callable[..., Any]:
         def operate(*arguments: Any, **options: Any) -> Any:
@@ -96,6 +100,15 @@ class Recorder:
 
     def _look(self) -> None:
         self.moments.append(Moment(self.note(), _tree_of(self.root), self.sure.copy()))
+        self._hold()
+
+    def _hold(self) -> None:
+        """Keep each inode that was seen open. Its number would else be given to the next new file, for which what was
+        certain of the deleted one would then be taken: ext4 does so at once, unless another process was quicker."""
+        for path in (self.root, *self.root.rglob("*")):
+            inode = path.lstat().st_ino
+            if inode not in self._held:
+                self._held[inode] = os.open(path, os.O_PATH | os.O_NOFOLLOW)
 
     def _settle(self, inode: int) -> None:
         now = _tree_of(self.root)

@@ -13,7 +13,7 @@ from tests.engine.commits import Bench
 from tests.factories import make_starter, make_user, make_version
 from tests.faults.commits import accept_job, keep_adapter, retry_job, save_dataset, take_upload
 from tests.faults.conftest import SEED
-from tests.faults.power_cut import Recorder
+from tests.faults.power_cut import Moment, Recorder
 from tests.faults.test_commits import finished_job
 from webapp import storage
 from webapp.adapters.models import AdapterVersion
@@ -128,3 +128,21 @@ def test_a_checkpoint_that_was_told_is_found_after_a_power_cut(tmp_path: Path) -
             assert number or Bench(after).standing.step == whole.manifest.step
     print(f"checkpoint: {len(found)} states")  # noqa: T201
     assert set(found) == {1, 2, 3}
+
+
+def test_a_new_file_has_nothing_certain_of_a_deleted_one_in_its_place(tmp_path: Path) -> None:
+    """What the recorder must not mix up, or the tests above would find damage where none can be."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    (root / "old").write_text("old")
+    with Recorder(root) as recorder:
+        (root / "old").unlink()
+        (root / "new").write_text("new")
+    last = recorder.moments[-1]
+    assert {path.name: path.read_text() for path in _certain(last, tmp_path).iterdir()} == {"old": "old"}
+    new = last.now.names[last.now.root]["new"]
+    assert new not in last.sure.content
+
+
+def _certain(moment: Moment, tmp_path: Path) -> Path:
+    return next(moment.states(random.Random(SEED), tmp_path / "after"))
