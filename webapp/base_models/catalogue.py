@@ -28,6 +28,11 @@ class MethodLine(NamedTuple):
     memory_bytes: int
     """At the peak, on a processor, for rows of up to `MEMORY_TOKENS`."""
 
+    @property
+    def memory_words(self) -> str:
+        """An estimate, so no more figures than it is worth."""
+        return f"about {self.memory_bytes / 1e9:.1f} GB"
+
 
 class ModelCard(NamedTuple):
     """A base model with what can be done with it."""

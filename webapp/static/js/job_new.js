@@ -11,6 +11,8 @@
     const typing = field && field.matches('#wizard input[type="text"]');
     kept = {
       open: new Map([...document.querySelectorAll("#wizard details")].map((box) => [box.id, box.open])),
+      // What lies in a section that the server folded cannot take the focus before it is open again.
+      focused: field && field.closest("#wizard") ? field.id : "",
       typed: typing ? { id: field.id, value: field.value } : null,
     };
   };
@@ -21,6 +23,8 @@
       const box = document.getElementById(id);
       if (box) box.open = open || box.querySelector(".field-error") !== null;
     }
+    const focused = kept.focused && document.getElementById(kept.focused);
+    if (focused && document.activeElement === document.body) focused.focus({ preventScroll: true });
     const field = kept.typed && document.getElementById(kept.typed.id);
     if (field) field.value = kept.typed.value;
     kept = null;
