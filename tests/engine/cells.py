@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tests.engine.here import Attempt, lay_job
@@ -76,6 +76,8 @@ class Done(NamedTuple):
     base: Path
     base_before: dict[str, str]
     recipe: Recipe
+    kept: "TemporaryDirectory[str]"
+    """Where all of it lies, until this process ends."""
 
     @property
     def adapter(self) -> Path:
@@ -85,13 +87,14 @@ class Done(NamedTuple):
 @cache
 def done(cell: Cell) -> Done:
     """Trained once however many tests look at it."""
-    folder = Path(mkdtemp(prefix="cell-"))
+    kept = TemporaryDirectory(prefix="cell-")
+    folder = Path(kept.name)
     job_dir = lay_job(folder, task=cell.task, method=cell.method, kind=cell.kind, **knobs_of_cell(cell))
     base = folder / "base"
     before = digest_of(base)
     attempt = Attempt(job_dir)
     recipe = Recipe.model_validate_json((job_dir / "recipe.json").read_text())
-    return Done(cell, attempt, base, before, recipe)
+    return Done(cell, attempt, base, before, recipe, kept)
 
 
 def knobs_of_cell(cell: Cell) -> dict[str, Any]:
