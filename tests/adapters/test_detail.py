@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from tests.adapters.made import CARD, make_adapter
+from tests.adapters.made import CARD, adapter_of, make_adapter
 from webapp.accounts.models import User
 from webapp.adapters.models import AdapterVersion
+from webapp.jobs.models import Job
 
 
 @pytest.fixture
@@ -63,6 +64,30 @@ def test_older_versions_stay_reachable(client: Client, alice: User, version: Ada
     assert newer.adapter_id == version.adapter_id
     assert reverse("adapter-download", args=[newer.id]) in page(client, alice, version)
     assert reverse("adapter-download", args=[version.id]) in page(client, alice, version, "?version=1")
+
+
+def test_it_tells_where_it_can_go(client: Client, alice: User, version: AdapterVersion) -> None:
+    html = page(client, alice, version)
+    assert "GGUF: yes." in html and "AdapterHub has a LoRA format of its own." in html
+
+
+def test_training_continues_from_it_unless_it_is_damaged(client: Client, alice: User, version: AdapterVersion) -> None:
+    address = f"{reverse('job-new')}?start_adapter={version.id}"
+    assert address in page(client, alice, version)
+    assert address in client.get(reverse("job-detail", args=[version.job_id])).content.decode()
+    AdapterVersion.objects.update(is_damaged=True)
+    assert address not in page(client, alice, version)
+
+
+def test_it_tells_what_it_continues_and_what_continues_it(client: Client, alice: User, version: AdapterVersion) -> None:
+    client.force_login(alice)
+    fields = {"name": "Onward", "dataset": str(version.job.dataset_version_id), "start_adapter": str(version.id)}
+    client.post(reverse("job-new"), fields)
+    onward = adapter_of(Job.objects.get(name="Onward"))
+    assert "“First” version 1</a>" in page(client, alice, onward)
+    assert "Continued by" in page(client, alice, version)
+    AdapterVersion.objects.filter(id=version.id).delete()
+    assert "an adapter that was deleted since" in page(client, alice, onward)
 
 
 @pytest.mark.parametrize("query", ["?version=3", "?version=x", "?version="])

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from tests.adapters.made import adapter_of, make_adapter
-from tests.factories import MINILM, make_recipe, make_starter, make_version
+from tests.factories import MINILM, make_recipe, make_starter, make_version, make_worker
 from tests.jobs.made import claim
 from webapp import storage
 from webapp.accounts.models import User
@@ -259,3 +259,13 @@ def test_the_way_back_to_the_base_keeps_what_was_chosen(alice_client: Client, ve
     address = alice_client.get(URL, fields).context["without_start"]
     form = alice_client.get(f"{URL}?{address}").context["form"]
     assert (form.start, form.method.name, form.turned) == (None, "lora", {"epochs": 2})
+
+
+def test_what_makes_it_fit_changes_nothing_of_the_adapter(alice_client: Client, version: AdapterVersion) -> None:
+    make_worker(devices_json=[{"kind": "cpu", "name": "Small", "memory_bytes": 4 * 10**9, "cores": 2}])
+    fields = {"dataset": str(version.job.dataset_version_id), "max_length": "64", "batch_size": "256"}
+    plain = alice_client.get(URL, fields).context["estimate"].offers
+    onward = alice_client.get(URL, {**fields, "start_adapter": str(version.id)}).context["estimate"].offers
+    assert onward and not any("Rank" in offer.sentence for offer in onward)
+    assert all(f"start_adapter={version.id}" in offer.url for offer in onward)
+    assert not any("start_adapter" in offer.url for offer in plain)
