@@ -6,9 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.engine.cells import LEARNING_RATES
 from tests.tiny import capitals, lay_job_dir, make_llama, tiny_recipe
 from webapp.contract.events import Evaluated, Event, Started
 from webapp.contract.job_dir import ADAPTER
+from webapp.contract.methods import METHODS
 from worker.engine.model import choose_place
 from worker.engine.stop import never
 from worker.engine.train import train
@@ -33,17 +35,18 @@ def test_a_classifier_always_computes_in_32(tmp_path: Path) -> None:
     assert choose_place(halved(make_llama(tmp_path / "base")), "classify").precision == "fp32"
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_base_kept_in_16_bits_learns_too(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: True)
     base = halved(make_llama(tmp_path / "base"))
-    recipe = tiny_recipe(base, method=method, epochs=3, learning_rate=0.02)
+    recipe = tiny_recipe(base, method=method, epochs=8, learning_rate=LEARNING_RATES.get(method, 0.02))
     told: list[Event] = []
     job_dir = lay_job_dir(tmp_path / "job", recipe, capitals(), base)
     train(job_dir, never, told.append)
     (started,) = (event for event in told if isinstance(event, Started))
     watched = [event.loss for event in told if isinstance(event, Evaluated)]
-    weights = load_file(job_dir / ADAPTER / "adapter_model.safetensors")
     assert started.precision == "bf16"
     assert min(watched) < 0.95 * watched[0]
-    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    kept_as = torch.bfloat16 if method in ("freezing", "full") else torch.float32
+    kept = [load_file(file) for file in (job_dir / ADAPTER).glob("*.safetensors")]
+    assert {weight.dtype for weights in kept for weight in weights.values()} == {kept_as}

@@ -22,7 +22,7 @@ _LEARNING_RATES: dict[str, tuple[float, float, float, float]] = {
     "bottleneck": (3e-3, 1e-3, 3e-4, 1e-4),
     "ia3": (1e-2, 1e-2, 5e-3, 5e-3),
     "freezing": (5e-4, 3e-4, 1e-4, 5e-5),
-    "full": (2e-4, 5e-5, 2e-5, 1e-5),
+    "full": (1e-4, 5e-5, 2e-5, 1e-5),
 }
 """One for each size class."""
 

@@ -141,7 +141,10 @@ class Fit:
     def _watch(self) -> None:
         """Measure the validation rows, and take a copy of the weights if they never did better."""
         standing = self.standing
-        held_out = mean_loss(self.training.model, self.validation, divisor=self.divisor)
+        model = self.training.model
+        with mixed_precision(model):  # as in a step: trained blocks are fp32 until the end, those around them bf16
+            held_out = mean_loss(model, self.validation, divisor=self.divisor)
+            forgetting = self.forgetting(model, standing)
         standing.held_out_loss, standing.watched_step = _finite(held_out, standing.step, self.lr), standing.step
         standing.looks_without_better += 1
         if held_out < standing.best_loss:
@@ -149,7 +152,6 @@ class Fit:
             self.training.best = copy_of(self.training.trainable)
         is_best = standing.step > 0 and held_out == standing.best_loss
         epoch = standing.step / self.steps_an_epoch
-        forgetting = self.forgetting(self.training.model, standing)
         self.report(Evaluated(step=standing.step, epoch=epoch, loss=held_out, is_best=is_best, forgetting=forgetting))
 
     def _save(self) -> None:
