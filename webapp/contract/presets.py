@@ -17,7 +17,7 @@ _SIZE_CLASSES: tuple[int, ...] = (50_000_000, 500_000_000, 3_500_000_000)
 _LEARNING_RATES: dict[str, tuple[float, float, float, float]] = {
     "lora": (1e-3, 1e-3, 3e-4, 2e-4),
     "prompt_tuning": (1e-2, 1e-2, 3e-3, 1e-3),
-    "p_tuning": (3e-3, 3e-3, 1e-3, 5e-4),
+    "p_tuning": (1e-2, 3e-3, 1e-3, 5e-4),
     "prefix_tuning": (1e-2, 1e-2, 5e-3, 5e-3),
     "bottleneck": (3e-3, 1e-3, 3e-4, 1e-4),
     "ia3": (1e-2, 1e-2, 5e-3, 5e-3),
