@@ -14,11 +14,9 @@ TRAINING_MILLISECONDS = 120_000
 JOB_URL = re.compile(r"/jobs/[0-9a-f-]{36}$")
 
 
-@pytest.fixture
-def dataset(page: Page, tmp_path: Path) -> str:
-    """The id of sixty rows that a tiny model can train on."""
-    path = tmp_path / "capitals.csv"
-    path.write_text("word,shouted\n" + "".join(f"{one},{two}\n" for one, two in capitals()))
+def save(page: Page, path: Path, rows: list[tuple[str, str]]) -> str:
+    """A dataset of these rows; its version's id."""
+    path.write_text("text,answer\n" + "".join(f"{text},{answer}\n" for text, answer in rows))
     page.goto("/datasets/")
     page.locator("input[type=file]").set_input_files(path)
     upload = page.get_by_role("button", name="Upload")
@@ -28,6 +26,12 @@ def dataset(page: Page, tmp_path: Path) -> str:
     link = page.get_by_role("link", name="Train with this")
     expect(link).to_be_visible()
     return str(link.get_attribute("href")).partition("dataset=")[2]
+
+
+@pytest.fixture
+def dataset(page: Page, tmp_path: Path) -> str:
+    """The id of sixty rows that a tiny model can train on."""
+    return save(page, tmp_path / "capitals.csv", capitals())
 
 
 def register(page: Page, folder: Path, title: str) -> None:

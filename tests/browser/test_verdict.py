@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Watched
-from tests.browser.test_job_verbs import expect_state, expect_to_fit, register, start
+from tests.browser.test_job_verbs import expect_state, expect_to_fit, register, save, start
 from tests.tiny import capitals, make_bert, vowels
 
 PAGES = re.compile(rb"/Type\s*/Page[^s]")
@@ -17,20 +17,6 @@ PAGES = re.compile(rb"/Type\s*/Page[^s]")
 def tried() -> dict[str, str]:
     """Addresses of jobs that are done, so that each is trained once."""
     return {}
-
-
-def save(page: Page, path: Path, rows: list[tuple[str, str]]) -> str:
-    """A dataset of these rows; its version's id."""
-    path.write_text("text,answer\n" + "".join(f"{text},{answer}\n" for text, answer in rows))
-    page.goto("/datasets/")
-    page.locator("input[type=file]").set_input_files(path)
-    upload = page.get_by_role("button", name="Upload")
-    if upload.is_visible():
-        upload.click()
-    page.get_by_role("button", name="Save dataset").click()
-    link = page.get_by_role("link", name="Train with this")
-    expect(link).to_be_visible()
-    return str(link.get_attribute("href")).partition("dataset=")[2]
 
 
 @pytest.fixture
