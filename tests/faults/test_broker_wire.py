@@ -67,6 +67,7 @@ def test_a_half_open_wire_is_noticed_and_lost_wake_ups_are_made_good(home: Path,
             all_succeed(stack, [running, *lost, refused], 60)
 
 
+@pytest.mark.faults
 def test_garbage_on_the_broker_harms_nobody(home: Path, database_url: str, broker: str) -> None:  # noqa: F811
     """F15."""
     with running_faults(home, database_url) as stack:

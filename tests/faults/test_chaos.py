@@ -10,6 +10,7 @@ from tests.faults.stack import running_faults
 from webapp.jobs.models import Job, State
 
 
+@pytest.mark.faults
 def test_thirty_jobs_survive_chaos(home: Path, database_url: str, dice: random.Random) -> None:
     with running_faults(home, database_url, workers=3) as stack:
         figures = run(stack, num_jobs=30, dice=dice, every=0.6, within=60)

@@ -85,6 +85,7 @@ class Visitor:
         return self.http.post("/datasets/upload", files={"file": ("rows.csv", CSV.encode() * 3_000)})
 
 
+@pytest.mark.faults
 def test_a_full_disk_stops_nothing_for_good(disk: SmallDisk, home: Path, timing: dict[str, str]) -> None:
     """Also the database is on it. In earnest it stays full for longer than a lease."""
     url = f"sqlite:///{home}/graftwork.sqlite3"
