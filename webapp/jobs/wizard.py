@@ -124,7 +124,7 @@ def _method_card(method: Method, form: JobForm) -> Card:
         good_for=method.good_for,
         is_chosen=method == form.method,
         problem=problem,
-        why="It learns the most from few rows." if method == form.suggested_method else "",
+        why="A safe first choice: it did well on all rows we measured." if method == form.suggested_method else "",
         costs=None if problem else _costs(method, form),
         abilities=abilities_of(method.name),
         measured=shortfall(method.name, task),
