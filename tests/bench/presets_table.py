@@ -26,12 +26,15 @@ def checks(runs: list[PresetRun]) -> Iterator[str]:
     for name in BENCH_ROWS:
         measured = {method: newest(runs, name, method) for method in METHODS}
         for method, these in measured.items():
-            yield from (f"{why}: {METHODS[method].label} on {name}." for why in _short(method, these, measured["full"]))
+            yield from (
+                f"{why}: {METHODS[method].label} on {name}." for why in short_of(method, these, measured["full"])
+            )
         if missing := [METHODS[method].label for method, these in measured.items() if not these]:
             yield f"Not measured on {name}: {', '.join(missing)}."
 
 
-def _short(method: str, runs: list[PresetRun], full: list[PresetRun]) -> Iterator[str]:
+def short_of(method: str, runs: list[PresetRun], full: list[PresetRun]) -> Iterator[str]:
+    """What these runs of one method on one set of rows fell short of, beside those of full fine-tuning."""
     if weak := [run.seed for run in runs if run.low <= 0]:
         yield f"Not clearly better than the base with seeds {weak}"
     behind = 100 * (_mean(full, "tuned") - _mean(runs, "tuned")) if full and runs else 0.0

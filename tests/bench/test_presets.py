@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from tests.bench.presets_table import checks, table
-from tests.bench.results import PresetRun, add_run, read_runs
+from tests.bench.presets_table import checks, newest, short_of, table
+from tests.bench.results import RESULTS, PresetRun, add_run, read_runs
 from tests.bench.rows import BENCH_ROWS
+from webapp.contract.methods import METHODS
+from webapp.contract.shortfalls import shortfall
 from webapp.contract.split import split_sizes
 
 
@@ -45,3 +47,11 @@ def test_what_was_run_again_counts_as_run_last(tmp_path: Path) -> None:
         add_run(tmp_path / "results" / "runs.jsonl", run)
     _head, _rule, line = table(read_runs(tmp_path / "results" / "runs.jsonl"))
     assert line == "| kinds | LoRA | 20% | 65.0% | +45 (+10 to +90) | 0.100% | 1.00 | 1.0 | 1.0 |"
+
+
+def test_what_fell_short_is_told_where_methods_are_chosen() -> None:
+    runs = read_runs(RESULTS)
+    for name, bench_rows in BENCH_ROWS.items():
+        full = newest(runs, name, "full")
+        behind = [method for method in METHODS if list(short_of(method, newest(runs, name, method), full))]
+        assert [method for method in behind if not shortfall(method, bench_rows.task)] == [], name

@@ -1,8 +1,8 @@
 """Auto: the value of every knob where a person turned none. One table.
 
-What is measured, and what is not yet, is in the README under “Presets”; `python -m tests.bench presets` measures on
-real rows and keeps each run in `tests/bench/results/`. All other values follow from the literature and from peft's own
-comparison of methods on a 3B model: slower for larger models, faster for methods that train little.
+Those for models below 500 million weights were chosen by runs on real rows (the README's “Presets”, made by `python -m
+tests.bench presets`, each run kept in `tests/bench/results/`). Those for larger models follow from the literature and from
+peft's own comparison of methods on a 3B model: slower for larger models, faster for methods that train little.
 """
 
 import math
