@@ -1,8 +1,9 @@
 """Auto: the value of every knob where a person turned none. One table.
 
-Those for models below 500 million weights were chosen by runs on real rows (the README's “Presets”, made by `python -m
-tests.bench presets`, each run kept in `tests/bench/results/`). Those for larger models follow from the literature and from
-peft's own comparison of methods on a 3B model: slower for larger models, faster for methods that train little.
+Those for models below 500 million weights were chosen by runs on real rows: see “Presets” in the README, made by
+`python -m tests.bench presets`, each run kept in `tests/bench/results/`. Those for larger models follow from the
+literature and from peft's own comparison of methods on a 3B model: slower for larger models, faster for methods that
+train little.
 """
 
 import math
