@@ -7,22 +7,26 @@ from webapp.contract.tasks import Task
 
 SHORTFALLS: dict[tuple[str, Task], str] = {
     ("lora", "generate"): (
-        "Less than full fine-tuning on our own rows: 85 % against 88 % on dates, 65 % against 70 % on past tenses (SmolLM2 135M, 200 rows each)."
+        "Less than full fine-tuning on our own rows: 85 % against 88 % on dates, 65 % against 70 % on "
+        "past tenses (SmolLM2 135M, 200 rows each)."
     ),
     ("prompt_tuning", "generate"): (
-        "Less than full fine-tuning on our own rows: 55 % against 88 % on dates, 57 % against 70 % on past tenses (SmolLM2 135M, 200 rows each)."
+        "Less than full fine-tuning on our own rows: 55 % against 88 % on dates, 57 % against 70 % on "
+        "past tenses (SmolLM2 135M, 200 rows each)."
     ),
     ("p_tuning", "generate"): (
         "Less than full fine-tuning on our own rows: 60 % against 88 % on dates (SmolLM2 135M, 200 rows)."
     ),
     ("prefix_tuning", "generate"): (
-        "Less than full fine-tuning on our own rows: 52 % against 88 % on dates, 57 % against 70 % on past tenses (SmolLM2 135M, 200 rows each)."
+        "Less than full fine-tuning on our own rows: 52 % against 88 % on dates, 57 % against 70 % on "
+        "past tenses (SmolLM2 135M, 200 rows each)."
     ),
     ("bottleneck", "generate"): (
         "Less than full fine-tuning on our own rows: 68 % against 70 % on past tenses (SmolLM2 135M, 200 rows)."
     ),
     ("freezing", "generate"): (
-        "Less than full fine-tuning on our own rows: 30 % against 88 % on dates, 45 % against 70 % on past tenses (SmolLM2 135M, 200 rows each)."
+        "Less than full fine-tuning on our own rows: 30 % against 88 % on dates, 45 % against 70 % on "
+        "past tenses (SmolLM2 135M, 200 rows each)."
     ),
     ("lora", "classify"): (
         "Less than full fine-tuning on our own rows: 66 % against 72 % on kinds of names (MiniLM, 300 rows)."
