@@ -16,13 +16,14 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.rows import Message
 from worker.engine.encode import Encoded, encode_chat
 from worker.engine.errors import TrainingError
-from worker.engine.fit import LOOKS, ROWS_A_WATCHED_ROW, Fit, step_loss, steps_between_looks
+from worker.engine.fit import LOOKS, ROWS_A_WATCHED_ROW, Fit, steps_between_looks
 from worker.engine.forward import Model
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, load_base
 from worker.engine.shelf import Shelf
+from worker.engine.step import step_loss
 from worker.engine.stop import never
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing, Training

@@ -15,12 +15,12 @@ from tests.tiny import tiny_recipe
 from webapp.contract.methods import METHODS
 from webapp.contract.tasks import Task
 from webapp.contract.verdict import Forgetting
-from worker.engine.fit import step_loss
 from worker.engine.forgetting import A_FEW, TEXTS, GeneralTexts, drift, light_of
 from worker.engine.forward import Model
 from worker.engine.measuring import Measuring
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, load_base
+from worker.engine.step import step_loss
 from worker.engine.stop import never
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing

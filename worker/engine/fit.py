@@ -2,21 +2,21 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
 
 from webapp.contract.events import Evaluated, Event, FinishedEarly, Stepped
-from worker.engine.batches import epoch_steps, micro_batches, token_budget
-from worker.engine.encode import Encoded
+from worker.engine.batches import epoch_steps, token_budget
 from worker.engine.errors import Stop, TrainingError
-from worker.engine.forward import Model, mixed_precision, row_losses
+from worker.engine.forward import Model, mixed_precision
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
 from worker.engine.rows import JobRows
 from worker.engine.schedule import step_multiplier
 from worker.engine.shelf import Shelf
+from worker.engine.step import step_loss
 from worker.engine.stop import Asking
 from worker.engine.training import Standing, Training, copy_of, peak_memory_bytes
 
@@ -170,20 +170,6 @@ class Fit:
             )
             self.report(FinishedEarly(step=self.standing.step, total_steps=self.total_steps, why=why))
         self._save()
-
-
-def step_loss(model: Model, rows: Sequence[Encoded], budget: int) -> float:
-    """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory."""
-    model.train()
-    num_labels = sum(row.num_labels for row in rows)
-    total = 0.0
-    for piece in micro_batches(range(len(rows)), [row.length for row in rows], budget):
-        with mixed_precision(model):
-            sums, _counts = row_losses(model, [rows[index] for index in piece])
-            loss = sums.sum() / num_labels
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
-    return total
 
 
 def _finite(value: float, step: int, lr: float) -> float:

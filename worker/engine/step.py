@@ -1,0 +1,21 @@
+"""One optimizer step's loss and gradient, taken in micro-batches that fit in memory."""
+
+from collections.abc import Sequence
+
+from worker.engine.batches import micro_batches
+from worker.engine.encode import Encoded
+from worker.engine.forward import Model, mixed_precision, row_losses
+
+
+def step_loss(model: Model, rows: Sequence[Encoded], budget: int) -> float:
+    """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory."""
+    model.train()
+    num_labels = sum(row.num_labels for row in rows)
+    total = 0.0
+    for piece in micro_batches(range(len(rows)), [row.length for row in rows], budget):
+        with mixed_precision(model):
+            sums, _counts = row_losses(model, [rows[index] for index in piece])
+            loss = sums.sum() / num_labels
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total
