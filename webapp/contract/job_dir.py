@@ -61,6 +61,10 @@ class Options(BaseModel):
     """The newest that stay, beside the best one."""
     micro_batch_divisor: int = 1
     """2 after memory ran out: pieces half as large, the same effective batch and so the same training."""
+    num_processes: int = 1
+    """Among so many, each with a GPU of its own, the rows of a step are dealt; the sum is the same training."""
+    is_sharded: bool = False
+    """Each process keeps its share of the frozen base alone, so that one may be larger than a card."""
     min_free_bytes: int = 200_000_000
     """Less free space than this on the job's disk stops the attempt before it writes half a file."""
 

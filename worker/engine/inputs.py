@@ -20,9 +20,13 @@ class Inputs(NamedTuple):
 
 
 def read_inputs(job_dir: Path) -> Inputs:
-    """Raises TrainingError. Without options.json, as in a run by hand, all options are as they come."""
-    options = _read(job_dir / OPTIONS, Options) if (job_dir / OPTIONS).exists() else Options()
-    return Inputs(job_dir, _read(job_dir / RECIPE, Recipe), _read(job_dir / FACTS, Facts), options)
+    """Raises TrainingError."""
+    return Inputs(job_dir, _read(job_dir / RECIPE, Recipe), _read(job_dir / FACTS, Facts), options_of(job_dir))
+
+
+def options_of(job_dir: Path) -> Options:
+    """Without options.json, as in a run by hand, all options are as they come. Raises TrainingError."""
+    return _read(job_dir / OPTIONS, Options) if (job_dir / OPTIONS).exists() else Options()
 
 
 def _read(path: Path, kind: type[Read]) -> Read:

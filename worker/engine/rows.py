@@ -73,9 +73,10 @@ class JobRows(NamedTuple):
     num_truncated: int
 
 
-def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
-    """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on."""
-    table = _table(job_dir)
+def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer, *, cache: str = CACHE) -> JobRows:
+    """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on. `cache`: the
+    folder in the job's own in which this process keeps them."""
+    table = _table(job_dir, job_dir / cache)
     labels = sorted(set(table["output"])) if recipe.task == "classify" else []
     encode = row_encoder(recipe.task, recipe.whole("max_length"), tokenizer, labels)
     table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
@@ -93,12 +94,12 @@ def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer) -> JobRows:
     )
 
 
-def _table(job_dir: Path) -> Any:
+def _table(job_dir: Path, cache: Path) -> Any:
     disable_progress_bars()
     # What an earlier run of this folder has left there may be of other rows or another recipe.
-    shutil.rmtree(job_dir / CACHE, ignore_errors=True)
+    shutil.rmtree(cache, ignore_errors=True)
     try:
-        return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(job_dir / CACHE))
+        return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(cache))
     except (FileNotFoundError, ArrowInvalid, DatasetGenerationError) as error:
         if is_storage_full(error):
             raise

@@ -7,10 +7,11 @@ from worker.engine.encode import Encoded
 from worker.engine.forward import Model, mixed_precision, row_losses
 
 
-def step_loss(model: Model, rows: Sequence[Encoded], budget: int) -> float:
-    """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory."""
+def step_loss(model: Model, rows: Sequence[Encoded], budget: int, *, num_labels: int = 0) -> float:
+    """Mean loss over all labels of the step's rows, its gradient added up over micro-batches that fit in memory.
+    `num_labels`: those of the whole step, where other processes have the rest of its rows."""
     model.train()
-    num_labels = sum(row.num_labels for row in rows)
+    num_labels = num_labels or sum(row.num_labels for row in rows)
     total = 0.0
     for piece in micro_batches(range(len(rows)), [row.length for row in rows], budget):
         with mixed_precision(model):

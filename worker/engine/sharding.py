@@ -1,0 +1,47 @@
+"""A frozen base larger than one card: each process keeps its share of every block, and all lend theirs when it is
+computed (FSDP2, Zhao et al. 2023, arXiv 2304.11277, as PyTorch's `fully_shard`).
+
+What is trained stays whole in every process, since it is small; so steps, checkpoints and adapters are as without
+this. While the first computes alone (it measures, it generates), it calls the others for each block.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+
+from worker.engine.forward import Model, unwrapped
+from worker.engine.process_group import ProcessGroup, Say
+
+
+def shard(model: Model, group: ProcessGroup, device: torch.device) -> list[FSDPModule]:
+    """The blocks whose frozen weights are shared out from now on, in an order that all processes agree on. The model
+    may lie in main memory still; each block moves to the device as it is cut."""
+    mesh = init_device_mesh(device.type, (group.size,))
+    blocks = []
+    names = set(unwrapped(model)._no_split_modules)
+    for block in [module for module in model.modules() if type(module).__name__ in names]:
+        trained = {weight for weight in block.parameters() if weight.requires_grad}
+        if len(trained) < len(list(block.parameters())):
+            blocks.append(fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=trained))
+    model.to(device)
+    if group.is_first:
+        for number, block in enumerate(blocks):
+            block.register_forward_pre_hook(_call_the_others(group, number), prepend=True)
+    return blocks
+
+
+def lend(block: FSDPModule) -> None:
+    """Take part in the gathering of a block that somebody else computes."""
+    block.unshard()
+    block.reshard()
+
+
+def _call_the_others(group: ProcessGroup, number: int) -> Callable[..., None]:
+    def call(_block: torch.nn.Module, _inputs: Any) -> None:
+        if not group.is_in_step:
+            group.say(Say.LEND, [number])
+
+    return call
