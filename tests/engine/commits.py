@@ -35,8 +35,7 @@ class Bench:
         facts = FACTS.model_copy(update={"split_sha256": split})
         self.shelf = Shelf(Inputs(job_dir, recipe, facts, Options(**options)), self.told.append)  # type: ignore[arg-type]
         resumed = self.shelf.newest()
-        none = Standing(base_answers=["yes"], base_losses=[0.5], base_num_labels=[1])
-        self.standing = resumed.standing if resumed else none
+        self.standing = resumed.standing if resumed else Standing()
         torch.manual_seed(0)
         self.training = Training(torch.nn.Linear(8, 8), recipe, self.standing, began=time.monotonic())
         if resumed:

@@ -61,10 +61,9 @@ def fit(model: Model, rows: Rows, recipe: Recipe, folder: Path, report: Callable
         dataset_name="Rows v1", split_sha256="0" * 64,
     )  # fmt: skip
     inputs = Inputs(folder, recipe, facts, Options())
-    standing = Standing(base_answers=[], base_losses=[], base_num_labels=[])
-    training = Training(model, recipe, standing, began=time.monotonic())
+    training = Training(model, recipe, Standing(), began=time.monotonic())
     shelf = Shelf(inputs, report)
-    Fit(training, job_rows, inputs, shelf=shelf, seconds_after=0, wanted=never, report=report).run()
+    Fit(training, job_rows, inputs, shelf=shelf, wanted=never, report=report).run()
     return training
 
 
@@ -100,7 +99,7 @@ def test_the_best_weights_are_kept_not_the_last(base: Path, tmp_path: Path) -> N
     model, rows = model_of(base, recipe), rows_of(base)
     training, told = train(model, rows, recipe, tmp_path)
     watched = [event for event in told if isinstance(event, Evaluated)]
-    training.use_best()
+    training.end()
     assert mean_loss(model, rows[:8]) == pytest.approx(min(event.loss for event in watched), rel=1e-5)
     assert watched[-1].loss > min(event.loss for event in watched)
     assert [event.loss for event in watched if event.is_best] == sorted(

@@ -24,6 +24,7 @@ from worker.engine.step import step_loss
 from worker.engine.stop import never
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing
+from worker.engine.untouched import Untouched
 
 FP32 = Place(torch.device("cpu"), torch.float32, torch.float32)
 IN_FRONT = {"prompt_tuning", "p_tuning", "prefix_tuning"}
@@ -133,15 +134,23 @@ def test_the_texts_are_sixty_of_many_kinds_and_a_few_of_them_are_too() -> None:
     assert len({line["kind"] for line in lines[A_FEW]}) >= 6
 
 
+def watching(case: Case) -> tuple[Measuring, Model]:
+    """A measuring of a job's model that is about to be trained by LoRA."""
+    own = list(case.base.named_parameters())
+    model = ENGINE_METHODS["lora"].build(case.base, tiny_recipe(case.folder), case.folder)
+    untouched = Untouched(model, own, case.folder, FP32.dtype)
+    rows: Any = SimpleNamespace(labels=[])
+    return Measuring(rows, None, case.texts, untouched, 1, never, print), model
+
+
 def test_while_training_it_is_looked_at_only_as_often_as_it_is_cheap(tmp_path: Path) -> None:
     case = Case("generate", tmp_path)
-    rows: Any = SimpleNamespace(labels=[])
-    measuring = Measuring(rows, None, case.texts, 1, never, print)
-    standing = Standing(base_answers=[], base_losses=[], base_num_labels=[], base_general=case.before)
+    measuring, model = watching(case)
+    standing = Standing()
     looks = []
     for tokens in range(0, 60_000, 1_000):
         standing.tokens = tokens
-        looks.append(measuring.forgetting_so_far(case.base, standing))
+        looks.append(measuring.forgetting_so_far(model, standing))
     done = [look for look in looks if look is not None]
     assert looks[0] is None and len(done) >= 3
     assert all(abs(look) < 1e-6 for look in done)
@@ -149,8 +158,24 @@ def test_while_training_it_is_looked_at_only_as_often_as_it_is_cheap(tmp_path: P
     assert standing.general_tokens == len(done) * case.texts.few_tokens <= 0.05 * 3 * 60_000
 
 
-def test_a_checkpoint_of_before_has_nothing_to_compare_with(tmp_path: Path) -> None:
+def test_the_base_is_read_at_the_first_look_and_by_that_time_nothing_of_the_training_shows(tmp_path: Path) -> None:
     case = Case("generate", tmp_path)
-    rows: Any = SimpleNamespace(labels=[])
-    standing = Standing(base_answers=[], base_losses=[], base_num_labels=[], tokens=10**6)
-    assert Measuring(rows, None, case.texts, 1, never, print).forgetting_so_far(case.base, standing) is None
+    few = case.texts.read(case.base, A_FEW)
+    measuring, model = watching(case)
+    torch.manual_seed(0)
+    for name, weight in model.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(weight)
+    standing = Standing(tokens=10**6)
+    look = measuring.forgetting_so_far(model, standing)
+    assert standing.base_few == few
+    assert look is not None and abs(look) > 0.1
+
+
+def test_what_an_older_version_has_read_before_training_is_not_read_again(tmp_path: Path) -> None:
+    case = Case("generate", tmp_path)
+    measuring, model = watching(case)
+    standing = Standing(tokens=10**6, base_general=[[0.0]] * 60)
+    assert measuring.forgetting_so_far(model, standing) == pytest.approx(
+        case.texts.difference([[0.0]] * 12, case.before[A_FEW], A_FEW), abs=1e-5
+    )

@@ -8,9 +8,12 @@ import torch
 
 from tests.engine.dice import make_dice
 from tests.engine.here import Attempt, asked, lay_job, with_options
-from webapp.contract.job_dir import VERDICT
+from webapp.contract.checkpoint import CheckpointManifest, checkpoints_in
+from webapp.contract.job_dir import MANIFEST, VERDICT
 from webapp.contract.methods import METHODS
 from webapp.contract.verdict import Verdict
+from worker.engine.commit import entries_of
+from worker.engine.training import Standing
 
 PAIRS = [(method, task) for method in METHODS for task in ("generate", "classify", "transform")]
 
@@ -40,7 +43,37 @@ def test_a_stopped_job_goes_on_as_if_undisturbed(method: str, task: str, tmp_pat
     assert first.watched | second.watched == whole.watched
     assert_same_adapter(second, whole)
     assert verdict_of(second) == verdict_of(whole)
-    assert "measuring_base" not in second.phases()
+
+
+def test_the_base_is_measured_once_training_is_over(tmp_path: Path) -> None:
+    attempt = Attempt(lay_job(tmp_path))
+    told = [getattr(event, "phase", event.kind) for event in attempt.events]
+    assert told.index("loading") < told.index("stepped") < told.index("measuring_base") < told.index("measuring_tuned")
+    assert list(attempt.watched) == sorted(attempt.watched) and min(attempt.watched) == 0
+    assert told.index("stepped") < told.index("evaluated")
+
+
+def test_what_a_checkpoint_of_an_older_version_knows_of_the_base_is_not_measured_again(tmp_path: Path) -> None:
+    job_dir = lay_job(tmp_path)
+    first = asked(job_dir, "stop", "phase_moved", phase="measuring_tuned")
+    known = ["an older answer"] * first.of_kind("started")[0].num_test_rows
+    (newest,) = checkpoints_in(job_dir)[:1]
+    standing = Standing.model_validate_json((newest.folder / "state.json").read_text())
+    assert standing.base_answers == []
+    shelf_again(newest.folder, standing.model_copy(update={
+        "base_answers": known, "base_losses": [1.0] * len(known), "base_num_labels": [3] * len(known),
+    }))  # fmt: skip
+    second = Attempt(job_dir)
+    assert second.exit_code == 0 and "measuring_base" not in second.phases()
+    assert {sample.base for sample in verdict_of(second).samples} == {"an older answer"}
+
+
+def shelf_again(folder: Path, standing: Standing) -> None:
+    """The same checkpoint with another state."""
+    (folder / "state.json").write_text(standing.model_dump_json())
+    manifest = CheckpointManifest.model_validate_json((folder / MANIFEST).read_text())
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).write_text(manifest.model_copy(update={"files": entries_of(folder)}).model_dump_json())
 
 
 def test_many_interruptions_change_no_more_than_one(tmp_path: Path) -> None:
@@ -94,13 +127,19 @@ def test_stopped_while_the_tuned_model_is_measured_it_trains_no_step_again(tmp_p
     assert_same_adapter(second, whole)
 
 
-@pytest.mark.parametrize("phase", ["loading", "measuring_base"])
 @pytest.mark.parametrize("word", ["stop", "cancel"])
-def test_asked_to_end_before_any_training_it_does(phase: str, word: str, tmp_path: Path) -> None:
-    attempt = asked(lay_job(tmp_path), word, "phase_moved", phase=phase)  # type: ignore[arg-type]
+def test_asked_to_end_before_any_training_it_does(word: str, tmp_path: Path) -> None:
+    attempt = asked(lay_job(tmp_path), word, "phase_moved", phase="loading")  # type: ignore[arg-type]
     assert (attempt.exit_code, attempt.events[-1].kind) == (3, "stopped")
     assert attempt.trace == {} and attempt.steps_kept == []
-    assert len(attempt.of_kind("phase_moved")) == ["loading", "measuring_base"].index(phase) + 1
+    assert len(attempt.of_kind("phase_moved")) == 1
+
+
+@pytest.mark.parametrize("word", ["stop", "cancel"])
+def test_asked_to_end_while_the_base_is_measured_it_keeps_what_was_trained(word: str, tmp_path: Path) -> None:
+    attempt = asked(lay_job(tmp_path), word, "phase_moved", phase="measuring_base")  # type: ignore[arg-type]
+    assert (attempt.exit_code, attempt.events[-1].kind) == (3, "stopped")
+    assert attempt.steps_kept == [max(attempt.trace)] and "measuring_tuned" not in attempt.phases()
 
 
 @pytest.mark.parametrize("moment", ["stepped", "phase_moved"])

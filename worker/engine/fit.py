@@ -43,13 +43,13 @@ class Fit:
         inputs: Inputs,
         *,
         shelf: Shelf,
-        seconds_after: float,
         wanted: Asking,
         report: Callable[[Event], None],
         forgetting: Callable[[Model, Standing], float | None] = lambda _model, _standing: None,
+        seconds_after: Callable[[Standing], float] = lambda _standing: 0.0,
     ) -> None:
-        """`seconds_after`: expected for what follows training. `forgetting`: how much worse the model is by now on
-        general texts, or None where it is too soon to look again."""
+        """`forgetting`: how much worse the model is by now on general texts, or None where it is too soon to look
+        again. `seconds_after`: expected for what follows training, by how fast it went so far."""
         self.training, self.standing = training, training.standing
         self.rows, self.validation, self.recipe = rows.train, rows.validation, inputs.recipe
         self.shelf, self.divisor, self.seconds_after = shelf, inputs.options.micro_batch_divisor, seconds_after
@@ -68,8 +68,6 @@ class Fit:
         """
         training, standing = self.training, self.standing
         budget = token_budget(self.rows.lengths, self.batch_size, divisor=self.divisor)
-        if standing.watched_step < 0:
-            self._watch()
         began = time.monotonic() - standing.seconds
         for numbers in self._steps_left():
             if self._is_to_end():
@@ -78,7 +76,8 @@ class Fit:
             step = standing.step + 1
             for group in training.optimizer.param_groups:
                 group["lr"] = self.lr * self._multiplier(step)
-            loss = _finite(step_loss(training.model, [self.rows[number] for number in numbers], budget), step, self.lr)
+            loss = step_loss(training.model, [self.rows[number] for number in numbers], budget)
+            _finite(loss, step, self.lr, is_start=standing.step == 0)
             norm = torch.nn.utils.clip_grad_norm_(training.trainable.values(), LARGEST_GRADIENT_NORM)
             _finite(norm.item(), step, self.lr)
             training.optimizer.step()
@@ -133,7 +132,8 @@ class Fit:
                 learning_rate=self.training.optimizer.param_groups[0]["lr"],
                 tokens=standing.tokens,
                 tokens_per_second=standing.tokens / standing.seconds,
-                seconds_left=standing.seconds / standing.step * (self.total_steps - standing.step) + self.seconds_after,
+                seconds_left=standing.seconds / standing.step * (self.total_steps - standing.step)
+                + self.seconds_after(standing),
                 peak_memory_bytes=standing.peak_memory_bytes,
             )
         )
@@ -142,17 +142,31 @@ class Fit:
         """Measure the validation rows, and take a copy of the weights if they never did better."""
         standing = self.standing
         model = self.training.model
+        if standing.watched_step < 0:
+            self._watch_start()
         with mixed_precision(model):  # as in a step: trained blocks are fp32 until the end, those around them bf16
-            held_out = mean_loss(model, self.validation, divisor=self.divisor)
+            held_out = self._held_out_loss(standing.step)
             forgetting = self.forgetting(model, standing)
-        standing.held_out_loss, standing.watched_step = _finite(held_out, standing.step, self.lr), standing.step
         standing.looks_without_better += 1
         if held_out < standing.best_loss:
             standing.best_loss, standing.best_step, standing.looks_without_better = held_out, standing.step, 0
             self.training.best = copy_of(self.training.trainable)
-        is_best = standing.step > 0 and held_out == standing.best_loss
+        is_best = standing.best_step == standing.step
         epoch = standing.step / self.steps_an_epoch
         self.report(Evaluated(step=standing.step, epoch=epoch, loss=held_out, is_best=is_best, forgetting=forgetting))
+
+    def _watch_start(self) -> None:
+        """What every later look is compared with is looked at no sooner than that, so that the first step comes
+        soon. Until then the best weights are those at the start."""
+        with self.training.best_in_place(), mixed_precision(self.training.model):
+            held_out = self._held_out_loss(0)
+        self.standing.best_loss = held_out
+        self.report(Evaluated(step=0, epoch=0, loss=held_out))
+
+    def _held_out_loss(self, step: int) -> float:
+        loss = mean_loss(self.training.model, self.validation, divisor=self.divisor)
+        self.standing.held_out_loss, self.standing.watched_step = _finite(loss, step, self.lr, is_start=step == 0), step
+        return loss
 
     def _save(self) -> None:
         standing = self.standing
@@ -172,11 +186,12 @@ class Fit:
         self._save()
 
 
-def _finite(value: float, step: int, lr: float) -> float:
-    """A loss or a gradient's size, handed through. Raises TrainingError if it is not a number."""
+def _finite(value: float, step: int, lr: float, *, is_start: bool = False) -> float:
+    """A loss or a gradient's size, handed through; `is_start`: of weights that were not trained yet. Raises
+    TrainingError if it is not a number."""
     if math.isfinite(value):
         return value
-    if step == 0:
+    if is_start:
         message = (
             "The base model's loss on your rows is not a number, before any training. Its weights are damaged or "
             "overflow; choose another base model, or fetch this one anew."

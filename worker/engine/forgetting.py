@@ -58,6 +58,7 @@ class GeneralTexts:
         self._rows = [_encode(tokenizer, text, task, most) for text in texts]
         self._weights = np.array([1 if task == "classify" else row.num_labels for row in self._rows], dtype=np.float64)
         self._divisor = divisor
+        self.tokens = sum(row.length for row in self._rows)
         self.few_tokens = sum(row.length for row in self._rows[A_FEW])
 
     def read(self, model: Model, which: slice = slice(None), heed: Heed = lambda: None) -> list[list[float]]:

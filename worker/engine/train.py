@@ -1,6 +1,6 @@
-"""A job from its files to its adapter, top to bottom: load, measure the base, train, measure again, judge, save.
+"""A job from its files to its adapter, top to bottom: load, train, measure the base and what became of it, judge, save.
 
-What an earlier attempt has left in `checkpoints/` is gone on from, so that nothing is measured or trained twice.
+What an earlier attempt has left in `checkpoints/` is gone on from, so that no step is trained twice.
 """
 
 import shutil
@@ -33,7 +33,8 @@ from worker.engine.shelf import Shelf
 from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
 from worker.engine.tokenizer import load_tokenizer
-from worker.engine.training import Training, peak_memory_bytes
+from worker.engine.training import Standing, Training, peak_memory_bytes
+from worker.engine.untouched import Untouched
 from worker.engine.verdict import judge
 
 Report = Callable[[Event], None]
@@ -61,21 +62,20 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels, is_quantised=is_quantised)
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
-    measuring = Measuring(rows, tokenizer, general, options.micro_batch_divisor, wanted, report)
-    standing = resumed.standing if resumed else measuring.standing_of(base)
+    model, untouched = build(base, recipe, job_dir, place)
+    measuring = Measuring(rows, tokenizer, general, untouched, options.micro_batch_divisor, wanted, report)
 
-    model = _build(base, recipe, job_dir)
+    standing = resumed.standing if resumed else Standing()
     training = Training(model, recipe, standing, began=began - standing.total_seconds)
     if resumed:
         training.restore(resumed.tensors)
-    seconds_after = standing.measuring_seconds + SAVE_SECONDS
     fit = Fit(
-        training, rows, inputs, shelf=shelf, seconds_after=seconds_after, wanted=wanted, report=report,
-        forgetting=measuring.forgetting_so_far,
+        training, rows, inputs, shelf=shelf, wanted=wanted, report=report,
+        forgetting=measuring.forgetting_so_far, seconds_after=measuring.seconds_after,
     )  # fmt: skip
     report(_started(model, rows, place, total_steps=fit.total_steps, resumed_step=standing.step))
     fit.run()
-    training.use_best()
+    training.end()
     ENGINE_METHODS[recipe.method].settle(model, place.dtype)
 
     after = measuring.after(model, standing)
@@ -88,14 +88,15 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     report(Finished(train_seconds=standing.seconds, total_seconds=time.monotonic() - training.began))
 
 
-def _build(base: Model, recipe: Recipe, job_dir: Path) -> Model:
-    method = ENGINE_METHODS[recipe.method]
+def build(base: Model, recipe: Recipe, job_dir: Path, place: Place) -> tuple[Model, Untouched]:
+    method, own = ENGINE_METHODS[recipe.method], list(base.named_parameters())
     model = method.build(base, recipe, job_dir / BASE_MODEL)
+    untouched = Untouched(model, own, job_dir / BASE_MODEL, place.dtype)
     if recipe.start_adapter is not None:
         method.start_from(model, job_dir / START_ADAPTER)
     if recipe.knobs["gradient_checkpointing"] == "yes":
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return model
+    return model, untouched
 
 
 def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, resumed_step: int) -> Started:

@@ -1,7 +1,8 @@
 """Where a training stands: all that its next step depends on, and so all that a checkpoint must hold."""
 
 import resource
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -36,27 +37,24 @@ class Standing(BaseModel):
     looks_without_better: int = 0
     """At the validation rows, since the best one."""
     peak_memory_bytes: int = 0
-    base_answers: list[str]
-    base_losses: list[float]
-    base_num_labels: list[int]
+    base_answers: list[str] = []
+    base_losses: list[float] = []
+    base_num_labels: list[int] = []
+    """Of the base on the held-out rows; empty until training is over, but for checkpoints of older versions."""
     base_general: list[list[float]] = []
-    """What the base model makes of each general text, see `forgetting.py`; empty in checkpoints of older versions."""
+    """What the base model makes of each general text, see `forgetting.py`; as late as its answers."""
+    base_few: list[list[float]] = []
+    """Of those few that are read while training, from the first time on that they are."""
     general_tokens: int = 0
     """Of general texts read while training, to keep that a small part of it."""
     energy_wh: float | None = None
     measuring_seconds: float = 0.0
     """What it took to measure the base model, and so about what the tuned one will take."""
 
-    @classmethod
-    def after_measuring(cls, base: Measured, general: list[list[float]], seconds: float) -> Self:
-        """The base model's figures travel along, so that a resumed job need not measure it again."""
-        return cls(
-            base_answers=base.answers,
-            base_losses=base.losses.tolist(),
-            base_num_labels=base.num_labels.tolist(),
-            base_general=general,
-            measuring_seconds=seconds,
-        )
+    def note_base(self, measured: Measured) -> None:
+        self.base_answers = measured.answers
+        self.base_losses = measured.losses.tolist()
+        self.base_num_labels = measured.num_labels.tolist()
 
     @property
     def base(self) -> Measured:
@@ -79,8 +77,21 @@ class Training:
             fused=next(iter(self.trainable.values())).is_cuda,
         )
 
-    def use_best(self) -> None:
+    def end(self) -> None:
+        """Put the best weights in, and let go of all that only a next step would need."""
         _put(self.trainable, self.best)
+        self.best = {}
+        self.optimizer.state.clear()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def best_in_place(self) -> Iterator[None]:
+        """The best weights so far in the model, for a look at them; before the first look, those it began with."""
+        _swap(self.trainable, self.best)
+        try:
+            yield
+        finally:
+            _swap(self.trainable, self.best)
 
     def tensors(self) -> dict[str, Weights]:
         """Every tensor of it by the name of the file it belongs in."""
@@ -120,6 +131,14 @@ def peak_memory_bytes() -> int:
 def _put(weights: Weights, values: Weights) -> None:
     for name, weight in weights.items():
         weight.copy_(values[name])
+
+
+@torch.no_grad()
+def _swap(weights: Weights, values: Weights) -> None:
+    for name, weight in weights.items():
+        before = weight.detach().clone()
+        weight.copy_(values[name])
+        values[name] = before
 
 
 def _dice() -> Weights:

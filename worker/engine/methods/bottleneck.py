@@ -70,12 +70,17 @@ class Bottleneck(nn.Module):
         down = nn.Linear(hidden_size, narrow)
         self.adapter_down = nn.Sequential(down, bend)
         self.adapter_up = nn.Linear(narrow, hidden_size)
+        self.is_on = True
         for weight in (down.bias, self.adapter_up.weight, self.adapter_up.bias):
             nn.init.zeros_(weight)
 
     def forward(self, hidden: Tensor) -> Tensor:
         added: Tensor = self.adapter_up(self.adapter_down(hidden.to(self.adapter_up.weight.dtype)))
         return added.to(hidden.dtype)
+
+    def enable_adapters(self, enabled: bool) -> None:
+        """As peft's layers are switched."""
+        self.is_on = enabled
 
 
 def build_bottleneck(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Model:
@@ -109,6 +114,8 @@ def _hook(bottleneck: Bottleneck) -> Callable[[nn.Module, tuple[Any, ...], Any],
     """What a forward hook needs to be: it takes a part's output and gives the one to go on with."""
 
     def add(part: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        if not bottleneck.is_on:
+            return output
         if isinstance(part, nn.LayerNorm):  # BERT's: the module reads what is normed, and adds to what was not yet
             return part.forward(inputs[0] + bottleneck(output))
         if isinstance(output, tuple):
