@@ -32,7 +32,11 @@ def job_dir_lay_out(job: Job, tell: Callable[[CheckpointRefused], None]) -> Path
     folder.mkdir(parents=True)
     (folder / RECIPE).write_text(job.recipe.model_dump_json(indent=2))
     (folder / FACTS).write_text(_facts(job).model_dump_json(indent=2))
-    options = Options(checkpoint_seconds=settings.TIMING.checkpoint, micro_batch_divisor=job.micro_batch_divisor)
+    options = Options(
+        checkpoint_seconds=settings.TIMING.checkpoint,
+        micro_batch_divisor=job.micro_batch_divisor,
+        num_processes=job.num_processes,
+    )
     (folder / OPTIONS).write_text(options.model_dump_json(indent=2))
     if (checkpoint := checkpoint_to_resume(job, tell)) is not None:
         checkpoint_link(checkpoint, folder)

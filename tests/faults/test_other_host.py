@@ -26,9 +26,9 @@ from tests.faults.stack import QUICK, FaultStack, running_faults, until, words_o
 from webapp import storage
 from webapp.clock import database_now
 from webapp.contract.job_dir import ADAPTER, EVENTS
-from webapp.jobs.accept import Wishes
 from webapp.jobs.models import Job, JobAttempt, State
 from webapp.jobs.services import job_move_away
+from webapp.jobs.wishes import Wishes
 from webapp.workers.models import Worker
 from webapp.workers.services import worker_add, worker_pause, worker_resume
 

@@ -19,6 +19,7 @@ from webapp.jobs.estimate_panel import EstimatePanel, estimate_panel
 from webapp.jobs.estimates import estimate_now
 from webapp.jobs.forms import JobForm
 from webapp.jobs.models import Job
+from webapp.jobs.placing import Needs
 from webapp.workers.models import Intent
 
 pytestmark = pytest.mark.django_db
@@ -97,9 +98,7 @@ def test_what_is_kept_with_a_job_is_foretold_for_a_worker_that_may_take_it(alice
     card = Device(kind="gpu", name="A card", memory_bytes=80 * GB).model_dump()
     make_worker("card", devices_json=[card])
     make_worker("ours", devices_json=cpu(16 * GB), labels=["eu"])
-    told = [
-        estimate_now(make_version(alice), make_starter(), make_recipe(), needs_labels=labels) for labels in ([], ["eu"])
-    ]
+    told = [estimate_now(make_version(alice), make_starter(), make_recipe(), Needs(labels)) for labels in ([], ["eu"])]
     assert [one and one.kind for one in told] == ["gpu", "cpu"]
 
 

@@ -11,7 +11,10 @@ from tests.jobs.made import fields_for, lay_checkpoint, make_failed
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.contract.checkpoint import checkpoints_in
+from webapp.contract.devices import Device
+from webapp.jobs.accept import job_retry
 from webapp.jobs.checkpoints import SEEDS
+from webapp.jobs.forms import JobForm
 from webapp.jobs.models import Job, Priority
 from webapp.jobs.services import job_cancel
 
@@ -179,3 +182,44 @@ def test_a_job_that_ended_does_not_answer_for_a_new_view_of_the_page(alice: User
         alice_client.post(URL, {**fields, "idempotency_key": key})
         job_cancel(Job.objects.latest("created_at"))
     assert Job.objects.count() == 2
+
+
+# Several processes.
+
+
+def gpus(number: int) -> list[dict[str, Any]]:
+    return [
+        Device(kind="gpu", name="A GPU", memory_bytes=10**10, uuid=f"GPU-{at}").model_dump() for at in range(number)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workers", "wanted", "refusal"),
+    [
+        ([], "8", None),
+        ([(1, 0)], "2", None),
+        ([(1, 0)], "3", "No worker has a GPU, and on a processor no more than 2 can share it: choose 2 or less."),
+        ([(1, 1), (1, 0)], "2", None),
+        ([(1, 1)], "2", "The largest worker has 1 GPU: choose 1."),
+        ([(4, 4), (1, 1)], "4", None),
+        ([(2, 4)], "4", "The largest worker has 2 GPUs: choose 2 or less."),
+    ],
+)
+def test_more_gpus_than_any_worker_has_are_refused_beside_the_field(
+    alice: User, workers: list[tuple[int, int]], wanted: str, refusal: str | None
+) -> None:
+    for number, (slots, num_gpus) in enumerate(workers):
+        make_worker(f"w{number}", slots=slots, **({"devices_json": gpus(num_gpus)} if num_gpus else {}))
+    form = JobForm(alice, fields_for(make_version(alice), num_processes=wanted), is_draft=False)
+    assert form.errors.get("num_processes") == (refusal and [refusal])
+    assert form.wishes.num_processes == int(wanted)
+
+
+def test_gpus_reach_the_job_and_every_job_made_of_it(alice: User, alice_client: Client) -> None:
+    alice_client.post(URL, fields_for(make_version(alice), num_processes="2"))
+    job = Job.objects.get()
+    assert job.num_processes == 2
+    assert "<dt>GPUs for this job</dt><dd>2</dd>" in alice_client.get(f"/jobs/{job.id}").content.decode()
+    assert alice_client.get(URL, {"from": str(job.id)}).context["form"].wishes.num_processes == 2
+    job_cancel(job)
+    assert job_retry(job, alice, from_start=True).num_processes == 2

@@ -3,8 +3,6 @@
 import logging
 import os
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 
@@ -24,11 +22,12 @@ from webapp.jobs.continuing import GONE, Start, StartLost, start_inherit, start_
 from webapp.jobs.estimates import estimate_now
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
-from webapp.jobs.models import Job, Priority, State
+from webapp.jobs.models import Job, State
 from webapp.jobs.persist import DATABASE_AWAY, persistently
 from webapp.jobs.seen_rows import NOTHING_SEEN, RowsGone, seen_by
 from webapp.jobs.split_rows import rows_split_store
 from webapp.jobs.transition import BY_PERSON
+from webapp.jobs.wishes import NO_WISHES, Wishes
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +41,6 @@ class CannotTrain(Exception):
     """The choices do not fit together; the message says why and what to change."""
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """How a job shall be queued and run; nothing here changes what is trained."""
-
-    priority: Priority = Priority.NORMAL
-    needs_labels: Sequence[str] = ()
-    needs_memory_bytes: int = 0
-    time_limit_seconds: int = 0
-
-
 def job_create(
     owner: User,
     *,
@@ -59,7 +48,7 @@ def job_create(
     dataset_version: DatasetVersion,
     base_model: BaseModel,
     recipe: Recipe,
-    wishes: Wishes = Wishes(),
+    wishes: Wishes = NO_WISHES,
     parent: Job | None = None,
     start: Start | None = None,
     idempotency_key: str | None = None,
@@ -73,10 +62,7 @@ def job_create(
     if earlier := _made_before(owner, idempotency_key):
         return earlier
     # Before there are files: once there are, a database that goes away leaves them behind.
-    told = estimate_now(
-        dataset_version, base_model, recipe,
-        needs_labels=wishes.needs_labels, needs_memory_bytes=wishes.needs_memory_bytes,
-    )  # fmt: skip
+    told = estimate_now(dataset_version, base_model, recipe, wishes.needs)
     job_id = uuid.uuid4()
     try:
         seen = seen_by(start.job) if start else NOTHING_SEEN
@@ -158,6 +144,7 @@ def job_retry(
                 needs_labels=job.needs_labels,
                 needs_memory_bytes=job.needs_memory_bytes,
                 time_limit_seconds=job.time_limit_seconds,
+                num_processes=job.num_processes,
                 # A job that goes on from a checkpoint takes less than was foretold of the whole.
                 estimate_json=None,
             )

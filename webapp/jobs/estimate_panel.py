@@ -58,7 +58,7 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
         return None
     model_id, now = form.base_model.id, database_now()
     wishes = form.wishes
-    workers = workers_for(now, wishes.needs_labels, wishes.needs_memory_bytes)
+    workers = workers_for(now, wishes.needs)
     places = places_of(work, model_id, workers)
     best = best_place(places)
     told = best.foretold if best else foretold(work, "cpu", correction_for(model_id, work.method, "cpu"))

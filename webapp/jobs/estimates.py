@@ -13,7 +13,7 @@ from webapp.contract.split import TooFewRows, split_sizes
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.calibration import Foretold, correction_for, foretold
 from webapp.jobs.models import Job
-from webapp.jobs.placing import lacks
+from webapp.jobs.placing import NOTHING_NEEDED, Needs, lacks
 from webapp.jobs.workload import work_of
 from webapp.workers.models import Intent, Worker
 
@@ -70,18 +70,13 @@ def memory_that_sorts(places: Sequence[Place]) -> int | None:
     return min(able) if able and unable and min(able) > max(unable) else None
 
 
-def workers_for(now: datetime, needs_labels: Sequence[str], needs_memory_bytes: int) -> list[Worker]:
+def workers_for(now: datetime, needs: Needs) -> list[Worker]:
     """Those online that have what a person asked for."""
-    return [worker for worker in Worker.objects.online(now) if not lacks(worker, needs_labels, needs_memory_bytes)]
+    return [worker for worker in Worker.objects.online(now) if not lacks(worker, needs)]
 
 
 def estimate_now(
-    version: DatasetVersion,
-    base_model: BaseModel,
-    recipe: Recipe,
-    *,
-    needs_labels: Sequence[str] = (),
-    needs_memory_bytes: int = 0,
+    version: DatasetVersion, base_model: BaseModel, recipe: Recipe, needs: Needs = NOTHING_NEEDED
 ) -> Foretold | None:
     """Of a job that is about to be accepted: for the worker it would most likely go to, without any for a processor.
     None where its rows are too few to be split."""
@@ -90,7 +85,7 @@ def estimate_now(
     except TooFewRows:
         return None
     work = work_of(version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=sizes)
-    workers = workers_for(database_now(), needs_labels, needs_memory_bytes)
+    workers = workers_for(database_now(), needs)
     place = best_place(places_of(work, base_model.id, workers))
     return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))
 

@@ -115,6 +115,8 @@ class Job(models.Model):
     needs_memory_bytes = models.BigIntegerField(default=0)
     time_limit_seconds = models.PositiveIntegerField(default=0)
     """Of one attempt; 0: none."""
+    num_processes = models.PositiveSmallIntegerField(default=1)
+    """That share each step's rows, on a GPU each where the worker has any."""
     recipe_version = models.PositiveSmallIntegerField(default=1)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
     """The ended job this one was made from."""

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from webapp.contract.methods import Knob
-from webapp.jobs.accept import Wishes
 from webapp.jobs.knob_text import is_auto, knob_text, knob_value
 from webapp.jobs.models import Job, Priority
+from webapp.jobs.placing import too_many_processes
+from webapp.jobs.wishes import Wishes
+from webapp.workers.models import Worker
 from webapp.workers.rules import Refused, labels_read
 
 LONGEST_HOURS = 8760
@@ -19,7 +21,12 @@ TIME_LIMIT = Knob(
     name="time_limit_hours", label="Time limit", kind="float", low=0.01, high=LONGEST_HOURS,
     sentence="In hours, of training without the waiting. At the limit it saves a checkpoint and stops as failed.",
 )  # fmt: skip
-WISHES = ("priority", "needs_labels", MEMORY.name, TIME_LIMIT.name)
+PROCESSES = Knob(
+    name="num_processes", label="GPUs for this job", kind="int", low=1, high=8,
+    sentence="So many cards of one worker share the rows of each step; what is learnt stays the same. On a worker "
+             "without cards, two processes can share its processor: to try it, not to save time.",
+)  # fmt: skip
+WISHES = ("priority", "needs_labels", PROCESSES.name, MEMORY.name, TIME_LIMIT.name)
 
 AddError = Callable[[str, str], None]
 
@@ -32,11 +39,14 @@ def wishes_read(sent: Mapping[str, object], add_error: AddError, *, is_staff: bo
         needs_labels=_labels(sent.get("needs_labels"), add_error),
         needs_memory_bytes=round(memory * _GB),
         time_limit_seconds=round(hours * 3600),
+        num_processes=_processes(sent, add_error),
     )
 
 
 def wishes_of(job: Job) -> Wishes:
-    return Wishes(Priority(job.priority), job.needs_labels, job.needs_memory_bytes, job.time_limit_seconds)
+    return Wishes(
+        Priority(job.priority), job.needs_labels, job.needs_memory_bytes, job.time_limit_seconds, job.num_processes
+    )
 
 
 def fields_of(wishes: Wishes, *, is_staff: bool) -> dict[str, object]:
@@ -46,6 +56,8 @@ def fields_of(wishes: Wishes, *, is_staff: bool) -> dict[str, object]:
         fields["priority"] = wishes.priority.name.lower()
     if wishes.needs_labels:
         fields["needs_labels"] = ", ".join(wishes.needs_labels)
+    if wishes.num_processes != 1:
+        fields[PROCESSES.name] = str(wishes.num_processes)
     if wishes.needs_memory_bytes:
         fields[MEMORY.name] = knob_text(MEMORY, wishes.needs_memory_bytes / _GB)
     if wishes.time_limit_seconds:
@@ -60,6 +72,8 @@ def wish_words(wishes: Wishes) -> list[tuple[str, str]]:
         words.append(("Priority", str(wishes.priority.label)))
     if wishes.needs_labels:
         words.append(("Needs the labels", ", ".join(wishes.needs_labels)))
+    if wishes.num_processes != 1:
+        words.append((PROCESSES.label, str(wishes.num_processes)))
     if wishes.needs_memory_bytes:
         words.append((MEMORY.label, f"{wishes.needs_memory_bytes / _GB:g} GB"))
     if wishes.time_limit_seconds:
@@ -75,6 +89,13 @@ def _number(knob: Knob, sent: Mapping[str, object], add_error: AddError) -> floa
     if problem := knob.problem_with(value):
         add_error(knob.name, problem)
     return float(value) if not problem and isinstance(value, int | float) else 0
+
+
+def _processes(sent: Mapping[str, object], add_error: AddError) -> int:
+    num = int(_number(PROCESSES, sent, add_error)) or 1
+    if num > 1 and (problem := too_many_processes(num, Worker.objects.in_service())):
+        add_error(PROCESSES.name, problem)
+    return num
 
 
 def _priority(sent: object, add_error: AddError, *, is_staff: bool) -> Priority:

@@ -11,7 +11,7 @@ from webapp.jobs.forms import JobForm
 from webapp.jobs.models import Job
 from webapp.jobs.placing import why_no_worker
 from webapp.jobs.queue_panel import priority_choices
-from webapp.jobs.wish_fields import MEMORY, TIME_LIMIT, wish_words
+from webapp.jobs.wish_fields import MEMORY, PROCESSES, TIME_LIMIT, wish_words
 from webapp.workers.models import Worker
 
 
@@ -19,13 +19,15 @@ class WishNumber(NamedTuple):
     knob: Knob
     sent: str
     errors: list[str]
+    unsaid: str
+    """What holds where the field is empty."""
 
 
 def running_context(form: JobForm) -> dict[str, Any]:
     return {
         "priorities": priority_choices(form.wishes.priority, form.user.is_staff),
         "labels_sent": _as_text(form.sent.get("needs_labels")),
-        "wish_numbers": [_number(knob, form) for knob in (MEMORY, TIME_LIMIT)],
+        "wish_numbers": [_number(knob, form) for knob in (PROCESSES, MEMORY, TIME_LIMIT)],
         "wish_words": wish_words(form.wishes),
         "waits_because": _waits_because(form),
         "goes_on_step": _goes_on_step(form),
@@ -34,7 +36,8 @@ def running_context(form: JobForm) -> dict[str, Any]:
 
 
 def _number(knob: Knob, form: JobForm) -> WishNumber:
-    return WishNumber(knob, _as_text(form.sent.get(knob.name)), form.errors.get(knob.name, []))
+    unsaid = "1" if knob == PROCESSES else "none"
+    return WishNumber(knob, _as_text(form.sent.get(knob.name)), form.errors.get(knob.name, []), unsaid)
 
 
 def _as_text(sent: object) -> str:
@@ -43,7 +46,12 @@ def _as_text(sent: object) -> str:
 
 def _waits_because(form: JobForm) -> str:
     """Why no worker could take such a job just now; empty where one could."""
-    job = Job(needs_labels=form.wishes.needs_labels, needs_memory_bytes=form.wishes.needs_memory_bytes)
+    wishes = form.wishes
+    job = Job(
+        needs_labels=wishes.needs_labels,
+        needs_memory_bytes=wishes.needs_memory_bytes,
+        num_processes=wishes.num_processes,
+    )
     why = why_no_worker(job, Worker.objects.online(database_now())) or ""
     return why[:1].lower() + why[1:]
 
