@@ -13,10 +13,10 @@ from worker.engine.errors import Stop, TrainingError
 from worker.engine.forward import Model, mixed_precision
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
+from worker.engine.process_group import ALONE, ProcessGroup
 from worker.engine.rows import JobRows
 from worker.engine.schedule import step_multiplier
 from worker.engine.shelf import Shelf
-from worker.engine.step import step_loss
 from worker.engine.stop import Asking
 from worker.engine.training import Standing, Training, copy_of, peak_memory_bytes
 
@@ -43,6 +43,7 @@ class Fit:
         inputs: Inputs,
         *,
         shelf: Shelf,
+        group: ProcessGroup = ALONE,
         wanted: Asking,
         report: Callable[[Event], None],
         forgetting: Callable[[Model, Standing], float | None] = lambda _model, _standing: None,
@@ -53,7 +54,7 @@ class Fit:
         self.training, self.standing = training, training.standing
         self.rows, self.validation, self.recipe = rows.train, rows.validation, inputs.recipe
         self.shelf, self.divisor, self.seconds_after = shelf, inputs.options.micro_batch_divisor, seconds_after
-        self.wanted, self.report, self.forgetting = wanted, report, forgetting
+        self.group, self.wanted, self.report, self.forgetting = group, wanted, report, forgetting
         self.lr, self.batch_size = self.recipe.number("learning_rate"), self.recipe.whole("batch_size")
         self.steps_an_epoch = math.ceil(len(self.rows) / self.batch_size)
         self.total_steps = self.steps_an_epoch * self.recipe.whole("epochs")
@@ -76,7 +77,7 @@ class Fit:
             step = standing.step + 1
             for group in training.optimizer.param_groups:
                 group["lr"] = self.lr * self._multiplier(step)
-            loss = step_loss(training.model, [self.rows[number] for number in numbers], budget)
+            loss = self.group.step_loss(training.model, self.rows, numbers, budget, step=step)
             _finite(loss, step, self.lr, is_start=standing.step == 0)
             norm = torch.nn.utils.clip_grad_norm_(training.trainable.values(), LARGEST_GRADIENT_NORM)
             _finite(norm.item(), step, self.lr)

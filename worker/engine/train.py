@@ -26,9 +26,11 @@ from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.methods.pissa import START
 from worker.engine.model import Place, choose_place, load_base
+from worker.engine.process_group import ALONE, ProcessGroup
 from worker.engine.quantised import how_many
 from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
+from worker.engine.sharding import shard
 from worker.engine.shelf import Shelf
 from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
@@ -40,8 +42,9 @@ from worker.engine.verdict import judge
 Report = Callable[[Event], None]
 
 
-def train(job_dir: Path, wanted: Asking, report: Report) -> None:
-    """Turn `job_dir`'s recipe and rows into an adapter and a verdict. Raises TrainingError, Stop."""
+def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = ALONE) -> None:
+    """Turn `job_dir`'s recipe and rows into an adapter and a verdict; the others of `group` take part in its steps.
+    Raises TrainingError, Stop."""
     began = time.monotonic()
     inputs = read_inputs(job_dir)
     recipe, options = inputs.recipe, inputs.options
@@ -59,10 +62,12 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     rows = read_rows(job_dir, recipe, tokenizer)
     heed(wanted, resumed.standing.step if resumed else 0)
     is_quantised = recipe.knobs.get("quantised") == "4bit"
-    base = load_base(job_dir / BASE_MODEL, recipe.task, place, rows.labels, is_quantised=is_quantised)
+    base = load_base(job_dir / BASE_MODEL, recipe.task, group.loads_at(place), rows.labels, is_quantised=is_quantised)
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     model, untouched = build(base, recipe, job_dir, place)
+    if group.is_sharded:
+        shard(model, group, place.device)
     measuring = Measuring(rows, tokenizer, general, untouched, options.micro_batch_divisor, wanted, report)
 
     standing = resumed.standing if resumed else Standing()
@@ -70,15 +75,18 @@ def train(job_dir: Path, wanted: Asking, report: Report) -> None:
     if resumed:
         training.restore(resumed.tensors)
     fit = Fit(
-        training, rows, inputs, shelf=shelf, wanted=wanted, report=report,
+        training, rows, inputs, shelf=shelf, group=group, wanted=wanted, report=report,
         forgetting=measuring.forgetting_so_far, seconds_after=measuring.seconds_after,
     )  # fmt: skip
     report(_started(model, rows, place, total_steps=fit.total_steps, resumed_step=standing.step))
     fit.run()
+    if not group.is_sharded:
+        group.dismiss()
     training.end()
     ENGINE_METHODS[recipe.method].settle(model, place.dtype)
 
     after = measuring.after(model, standing)
+    group.dismiss()
 
     report(PhaseMoved(phase="saving", sentence="Saving the adapter.", seconds_left=SAVE_SECONDS))
     _save_adapter(inputs, training, tokenizer, rows, after)
