@@ -1,4 +1,4 @@
-"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, `… presets`, `… estimates`."""
+"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, presets, estimates, engine."""
 
 import os
 import sys
@@ -11,11 +11,12 @@ import django
 
 django.setup()
 
+from tests.bench.engine.run import engine  # noqa: E402
 from tests.bench.estimates import estimates  # noqa: E402
 from tests.bench.presets import presets  # noqa: E402
 from tests.bench.submit import submit  # noqa: E402
 
-BENCHES = {"submit": lambda _words: submit(), "presets": presets, "estimates": estimates}
+BENCHES = {"submit": lambda _words: submit(), "presets": presets, "estimates": estimates, "engine": engine}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:

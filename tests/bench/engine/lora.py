@@ -1,0 +1,45 @@
+"""LoRA of rank 16 on all linear layers, on ragged and on even rows: against a Trainer at its best and as it comes."""
+
+from functools import partial
+
+from tests.bench.engine.figures import Figures, Run
+from tests.bench.engine.race import Config, Race, run_ours, run_peer
+from tests.bench.engine.rows import even, ragged
+from tests.bench.engine.turn import Part, Turn
+
+LORA = {"rank": 16, "alpha": 32}
+RAGGED = Race(ragged, "lora", LORA, num_steps=12)
+EVEN = Race(even, "lora", LORA, num_steps=16)
+TRIED = [
+    Config(precision, attention)
+    for precision in ("bf16 weights", "bf16 autocast", "fp32")
+    for attention in ("sdpa", "eager")
+]
+AS_IT_COMES = Config("fp32", groups_by_length=False)
+FEW_STEPS = 6
+"""Enough to tell one setting from another, and the speed of what takes a minute a step."""
+TRIALS = "trials"
+
+
+def best_config(runs: list[Run]) -> Config:
+    """The fastest that was tried here; before any trial the one that was so elsewhere."""
+    speeds = {run.who: run.figures["tokens_per_second"] for run in runs if run.part == TRIALS}
+    return max(TRIED, key=lambda config: speeds.get(config.name, 0.0))
+
+
+def run_best_peer(race: Race, turn: Turn) -> Figures:
+    return run_peer(race, best_config(list(turn.runs)), turn)
+
+
+PARTS = (
+    Part(TRIALS, {one.name: partial(run_peer, RAGGED, one, max_steps=FEW_STEPS) for one in TRIED}, is_repeated=False),
+    Part(
+        "prompt-heavy",
+        {
+            "ours": partial(run_ours, RAGGED),
+            "best peer": partial(run_best_peer, RAGGED),
+            "peer as it comes": partial(run_peer, RAGGED, AS_IT_COMES, max_steps=FEW_STEPS),
+        },
+    ),
+    Part("short", {"ours": partial(run_ours, EVEN), "best peer": partial(run_best_peer, EVEN)}),
+)
