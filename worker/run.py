@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection
@@ -23,6 +22,7 @@ from webapp.jobs.endings import Ending, job_crashed, job_fail, job_hand_back, jo
 from webapp.jobs.models import Asked, Job
 from webapp.jobs.persist import DATABASE_AWAY
 from worker.engine.child import FAILED
+from worker.free_slots import Slot
 from worker.job_dir import RowsDamaged, job_dir_lay_out
 from worker.renewal import renewed
 from worker.supervisor import Leash, Order, Outcome, run_base_model_fetch, run_engine
@@ -42,14 +42,6 @@ _ORDERS: dict[Asked, Order] = {
     Asked.MOVE: "stop",
     Asked.CANCEL: "cancel",
 }
-
-
-class Slot(NamedTuple):
-    """Where a job runs: `lock` is the slot's open lock, `variables` what its child sees of the machine."""
-
-    number: int
-    lock: int
-    variables: dict[str, str]
 
 
 class Run:
@@ -93,7 +85,7 @@ class Run:
         leash = Leash(
             stop_grace=settings.TIMING.stop_grace,
             stall=settings.TIMING.stall,
-            lock=self.slot.lock,
+            locks=(self.slot.lock, *self.slot.more_locks),
             more=self.slot.variables,
         )
         base_model = self.job.base_model

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -16,10 +17,13 @@ from django.db import Error, connection
 from webapp import storage
 from webapp.contract.devices import Device
 from webapp.jobs.attempts import job_claim
+from webapp.jobs.models import Job
+from webapp.jobs.placing import slots_for
 from webapp.workers.models import Intent, Worker
 from worker.bell import Bell
+from worker.free_slots import FreeSlots, Slot
 from worker.memory_kills import memory_kills_note
-from worker.run import Run, Slot
+from worker.run import Run
 from worker.slot_lock import slot_lock_path, slot_lock_try
 from worker.supervisor import Order
 
@@ -41,6 +45,7 @@ class Slots:
         self.worker = worker
         self.is_leaving = threading.Event()
         self._bell = Bell()
+        self._free = FreeSlots()
         self._threads: dict[int, threading.Thread] = {}
 
     def follow(self, worker: Worker) -> None:
@@ -85,28 +90,39 @@ class Slots:
                     log.warning("slot %s waits: %s is held by another process", number, path)
                     time.sleep(LOOK_AGAIN_SECONDS)
             if lock is not None:
-                self._take_jobs(Slot(number, lock, self._variables(device)))
+                self._free.open(Slot(number, lock, self._variables(device)))
+                self._take_jobs(number)
         finally:
+            self._free.close(number)
             if lock is not None:
                 os.close(lock)
             connection.close()
 
-    def _take_jobs(self, slot: Slot) -> None:
-        while not self._is_over(slot.number):
+    def _take_jobs(self, number: int) -> None:
+        while not self._is_over(number):
             rings_before = self._bell.num_rings
+            worker = self.worker_seen()
             try:
-                job = job_claim(self.worker_seen(), slot.number)
+                taken = self._free.take(number, partial(job_claim, worker, number), partial(slots_for, worker=worker))
             except Error as error:
                 log.warning("the database is away: %s", error)
                 connection.close()
                 time.sleep(LOOK_AGAIN_SECONDS)
                 continue
-            if job is None:
+            if taken is None:
                 connection.close()
                 self._bell.wait(rings_before, settings.TIMING.poll)
             else:
-                Run(job, slot, self.order).carry_out()
-                memory_kills_note(memory_note_path(self.worker))
+                self._run(*taken)
+
+    def _run(self, job: Job, slot: Slot) -> None:
+        try:
+            Run(job, slot, self.order).carry_out()
+            memory_kills_note(memory_note_path(self.worker))
+        finally:
+            self._free.give_back(slot)
+            if slot.more_locks:
+                self.ring()
 
     def worker_seen(self) -> Worker:
         """A view of the row of the caller's own: `job_claim` brings it up to date in this thread."""

@@ -32,7 +32,7 @@ _LETTER: dict[Order, bytes] = {"keep": b"K", "stop": b"S", "cancel": b"C"}
 TICK_SECONDS = 0.5
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
 _ENGINE_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_", "GRAFTWORK_STUB_")
+_ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "GRAFTWORK_STUB_")
 _NETWORK_PREFIXES = ("SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "http_", "https_", "no_proxy")
 _INDEX_PREFIXES = ("PIP_", "XDG_", *_NETWORK_PREFIXES)
 _HUB_PREFIXES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", *_NETWORK_PREFIXES)
@@ -40,11 +40,11 @@ _HUB_PREFIXES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", *_NETWORK_PREFIXES)
 
 @dataclass(frozen=True)
 class Leash:
-    """How a child is held. Seconds; `lock` is an open descriptor it inherits, `more` are variables of its slot."""
+    """How a child is held. Seconds; `locks` are open descriptors it inherits, `more` are variables of its slot."""
 
     stop_grace: float = 30.0
     stall: float = 1800.0
-    lock: int | None = None
+    locks: tuple[int, ...] = ()
     more: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +100,7 @@ def _run(
             cwd=_PROJECT_DIR,
             env=environment,
             start_new_session=True,
-            pass_fds=() if leash.lock is None else (leash.lock,),
+            pass_fds=leash.locks,
         )
     _offer_to_the_kernel(child.pid)
     try:

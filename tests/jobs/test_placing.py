@@ -1,5 +1,6 @@
 """Which worker may take which job, and the sentence that says why none may."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -112,3 +113,41 @@ def test_a_person_can_let_a_moved_job_go_back() -> None:
     job_resume(job)
     assert job_claim(make_worker("one"))
     assert Job.objects.get().attempt == 1
+
+
+def cards(*gigabytes: int) -> dict[str, Any]:
+    return {"devices_json": [gpu(size) for size in gigabytes], "slots": len(gigabytes)}
+
+
+@pytest.mark.parametrize(
+    ("has", "reason"),
+    [
+        (cards(8, 8), None),
+        (cards(8, 8, 8), None),
+        (cards(8), "with 2 GPUs"),
+        ({**cards(8, 8), "slots": 1}, "with 2 GPUs"),
+        ({"num_cores": 2}, None),
+        ({"num_cores": 1}, "with 2 GPUs"),
+    ],
+)
+def test_a_job_on_two_gpus_needs_a_worker_that_can_give_both(has: dict[str, Any], reason: str | None) -> None:
+    assert misfit(make_job(make_user(), num_processes=2), make_worker(**has)) == reason
+
+
+def test_what_waits_for_several_slots_is_not_overtaken_on_its_worker() -> None:
+    alice = make_user()
+    first, wide, last = (make_job(alice, num_processes=number) for number in (1, 2, 1))
+    two, one = make_worker("two", **cards(8, 8)), make_worker("one")
+    assert job_claim(two, num_free=2) == first
+    assert job_claim(two, num_free=1) is None
+    assert job_claim(make_worker("three", **cards(8)), num_free=1) == last
+    assert job_claim(two, num_free=2) == wide
+    make_job(alice, num_processes=2)
+    assert job_claim(one, num_free=1), "the processes share a processor's one slot"
+
+
+def test_one_that_shall_not_be_tried_yet_is_not_waited_for() -> None:
+    alice = make_user()
+    make_job(alice, num_processes=2, not_before=database_now() + timedelta(minutes=1))
+    small = make_job(alice)
+    assert job_claim(make_worker(**cards(8, 8)), num_free=1) == small

@@ -13,7 +13,7 @@ from webapp.contract.version import RECIPE_VERSION
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.history import engine_event, events_add, worth_keeping
 from webapp.jobs.models import ACTIVE, Asked, Job, State
-from webapp.jobs.placing import misfit
+from webapp.jobs.placing import misfit, slots_for
 from webapp.jobs.queue import queue_now
 from webapp.jobs.transition import transition
 from webapp.workers.models import Intent, Worker
@@ -26,16 +26,30 @@ class Beat(NamedTuple):
     asked: Asked
 
 
-def job_claim(worker: Worker, slot: int = 0) -> Job | None:
-    """The next waiting job this worker can do, now its own; of several workers exactly one gets it."""
+def job_claim(worker: Worker, slot: int = 0, num_free: int | None = None) -> Job | None:
+    """The next waiting job this worker can do, now its own; of several workers exactly one gets it.
+
+    `num_free`: its slots that run nothing; None is all. Where it is the turn of a job that takes more of them, nothing
+    behind it begins here: it would wait for ever otherwise. Other workers may take it meanwhile.
+    """
     worker.refresh_from_db()
     if worker.intent != Intent.ACTIVE:
         return None
     for waiting in queue_now():
         job = Job.objects.filter(id=waiting.id, state=State.QUEUED, recipe_version__lte=RECIPE_VERSION).first()
-        if job and misfit(job, worker) is None and _take(job, worker, slot):
+        if job is None or misfit(job, worker) is not None:
+            continue
+        if num_free is not None and slots_for(job, worker) > num_free:
+            if _may_begin(job):
+                return None
+        elif _take(job, worker, slot):
             return job
     return None
+
+
+def _may_begin(job: Job) -> bool:
+    """A job that failed lately waits a while before it is its turn again."""
+    return job.not_before is None or job.not_before <= database_now()
 
 
 def _take(job: Job, worker: Worker, slot: int) -> bool:

@@ -15,7 +15,7 @@ from worker.engine.inputs import read_inputs
 from worker.engine.model import choose_place, load_base
 from worker.engine.process_group import ProcessGroup, Say
 from worker.engine.rows import CACHE, read_rows
-from worker.engine.sharding import lend, shard
+from worker.engine.sharding import lend, share_out
 from worker.engine.start import tokenizer_dir
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.train import build
@@ -32,7 +32,7 @@ def follow(job_dir: Path, group: ProcessGroup) -> None:
     is_quantised = recipe.knobs.get("quantised") == "4bit"
     base = load_base(job_dir / BASE_MODEL, recipe.task, group.loads_at(place), rows.labels, is_quantised=is_quantised)
     model, _untouched = build(base, recipe, job_dir, place)
-    blocks = shard(model, group, place.device) if group.is_sharded else []
+    blocks = share_out(model, group, place.device)
     while True:
         word, numbers = group.hear()
         if word == Say.STEP:

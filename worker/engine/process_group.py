@@ -93,6 +93,11 @@ class ProcessGroup:
             dist.broadcast(numbers, 0)
         return Say(int(head[0])), numbers.tolist()
 
+    def end_training(self) -> None:
+        """The others are needed on only where they keep a part of the base."""
+        if not self.is_sharded:
+            self.dismiss()
+
     def dismiss(self) -> None:
         """The others are no longer needed."""
         if self.size > 1:

@@ -16,9 +16,11 @@ from worker.engine.forward import Model, unwrapped
 from worker.engine.process_group import ProcessGroup, Say
 
 
-def shard(model: Model, group: ProcessGroup, device: torch.device) -> list[FSDPModule]:
-    """The blocks whose frozen weights are shared out from now on, in an order that all processes agree on. The model
-    may lie in main memory still; each block moves to the device as it is cut."""
+def share_out(model: Model, group: ProcessGroup, device: torch.device) -> list[FSDPModule]:
+    """The blocks whose frozen weights are shared out from now on, in an order that all processes agree on; none where
+    each process keeps all. The model may lie in main memory still; each block moves to the device as it is cut."""
+    if not group.is_sharded:
+        return []
     mesh = init_device_mesh(device.type, (group.size,))
     blocks = []
     names = set(unwrapped(model)._no_split_modules)

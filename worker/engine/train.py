@@ -30,7 +30,7 @@ from worker.engine.process_group import ALONE, ProcessGroup
 from worker.engine.quantised import how_many
 from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
-from worker.engine.sharding import shard
+from worker.engine.sharding import share_out
 from worker.engine.shelf import Shelf
 from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
@@ -66,8 +66,7 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     model, untouched = build(base, recipe, job_dir, place)
-    if group.is_sharded:
-        shard(model, group, place.device)
+    share_out(model, group, place.device)
     measuring = Measuring(rows, tokenizer, general, untouched, options.micro_batch_divisor, wanted, report)
 
     standing = resumed.standing if resumed else Standing()
@@ -80,8 +79,7 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
     )  # fmt: skip
     report(_started(model, rows, place, total_steps=fit.total_steps, resumed_step=standing.step))
     fit.run()
-    if not group.is_sharded:
-        group.dismiss()
+    group.end_training()
     training.end()
     ENGINE_METHODS[recipe.method].settle(model, place.dtype)
 
