@@ -164,6 +164,8 @@ TIMING = timing_from_environment()
 
 ENGINE_MODULE = os.environ.get("GRAFTWORK_ENGINE_MODULE", "worker.engine")
 """The program a worker runs on a job's folder; tests of many jobs put one without torch here."""
+STANDBY = env_bool("GRAFTWORK_STANDBY", True)
+"""Whether each slot keeps one process ready for its next job: about half a gigabyte for a start within a second."""
 
 HUB = env_choice("GRAFTWORK_HUB", ("members", "admins", "off"))
 """Who may fetch base models from the Hugging Face Hub."""

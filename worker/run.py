@@ -25,6 +25,7 @@ from worker.engine.child import FAILED
 from worker.free_slots import Slot
 from worker.job_dir import RowsDamaged, job_dir_lay_out
 from worker.renewal import renewed
+from worker.standby import Standby
 from worker.supervisor import Leash, Order, Outcome, run_base_model_fetch, run_engine
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,10 @@ _ORDERS: dict[Asked, Order] = {
 class Run:
     """`order` tells what the worker itself wants of its jobs, and why."""
 
-    def __init__(self, job: Job, slot: Slot, order: Callable[[], tuple[Order, str]]) -> None:
-        self.job, self.slot, self.order = job, slot, order
+    def __init__(
+        self, job: Job, slot: Slot, order: Callable[[], tuple[Order, str]], standby: Standby | None = None
+    ) -> None:
+        self.job, self.slot, self.order, self.standby = job, slot, order, standby
         self.failure: Failed | None = None
         self.time_is_up = False
         self.is_mine = True
@@ -95,7 +98,8 @@ class Run:
             at_once = replace(leash, stop_grace=FETCH_GRACE_SECONDS)
             outcome = run_base_model_fetch(base_model.id, base_model.path, job_dir, self.tick, at_once)
         if outcome is None or outcome.exit_code == 0:
-            outcome = run_engine(job_dir, self.tick, leash, module=settings.ENGINE_MODULE)
+            waiting = self.standby.take(job_dir, leash) if self.standby else None
+            outcome = run_engine(job_dir, self.tick, leash, module=settings.ENGINE_MODULE, waiting=waiting)
         if not (self.is_mine and self._tell(self._record_rest)):
             log.warning("job %s attempt %s was given to another worker", self.job.id, self.job.attempt)
         elif outcome.exit_code == 0:

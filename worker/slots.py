@@ -25,6 +25,7 @@ from worker.free_slots import FreeSlots, Slot
 from worker.memory_kills import memory_kills_note
 from worker.run import Run
 from worker.slot_lock import slot_lock_path, slot_lock_try
+from worker.standby import ENGINE, Standby
 from worker.supervisor import Order
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Slots:
     def _serve(self, number: int) -> None:
         device = self._device(number)
         path = slot_lock_path(self.worker.name, number, device)
-        lock = None
+        lock = standby = None
         try:
             while lock is None and not self._is_over(number):
                 lock = slot_lock_try(path)
@@ -90,15 +91,19 @@ class Slots:
                     log.warning("slot %s waits: %s is held by another process", number, path)
                     time.sleep(LOOK_AGAIN_SECONDS)
             if lock is not None:
-                self._free.open(Slot(number, lock, self._variables(device)))
-                self._take_jobs(number)
+                slot = Slot(number, lock, self._variables(device))
+                standby = self._standby(slot)
+                self._free.open(slot)
+                self._take_jobs(number, standby)
         finally:
             self._free.close(number)
+            if standby is not None:
+                standby.end()
             if lock is not None:
                 os.close(lock)
             connection.close()
 
-    def _take_jobs(self, number: int) -> None:
+    def _take_jobs(self, number: int, standby: Standby | None) -> None:
         while not self._is_over(number):
             rings_before = self._bell.num_rings
             worker = self.worker_seen()
@@ -111,13 +116,19 @@ class Slots:
                 continue
             if taken is None:
                 connection.close()
+                self._see_to(standby)
                 self._bell.wait(rings_before, settings.TIMING.poll)
             else:
-                self._run(*taken)
+                self._run(*taken, standby)
 
-    def _run(self, job: Job, slot: Slot) -> None:
+    def _see_to(self, standby: Standby | None) -> None:
+        """Nothing else is to be done."""
+        if standby is not None:
+            standby.keep() if self.worker.intent == Intent.ACTIVE else standby.end()
+
+    def _run(self, job: Job, slot: Slot, standby: Standby | None) -> None:
         try:
-            Run(job, slot, self.order).carry_out()
+            Run(job, slot, self.order, standby).carry_out()
             memory_kills_note(memory_note_path(self.worker))
         finally:
             self._free.give_back(slot)
@@ -127,6 +138,12 @@ class Slots:
     def worker_seen(self) -> Worker:
         """A view of the row of the caller's own: `job_claim` brings it up to date in this thread."""
         return Worker(id=self.worker.id, name=self.worker.name)
+
+    def _standby(self, slot: Slot) -> Standby | None:
+        """One that is no use to another program than the engine."""
+        if not settings.STANDBY or settings.ENGINE_MODULE != ENGINE:
+            return None
+        return Standby(slot.lock, slot.variables, storage.run_dir() / f"standby-{self.worker.name}-{slot.number}.log")
 
     def _is_over(self, number: int) -> bool:
         return self.is_leaving.is_set() or number >= self.worker.slots

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from webapp.contract.events import Event, read_events
 from webapp.contract.job_dir import EVENTS, LOG
@@ -58,22 +58,25 @@ class Outcome(NamedTuple):
     out_of_memory: bool = False
 
 
-def run_engine(job_dir: Path, tick: Tick, leash: Leash, *, module: str) -> Outcome:
-    """Train: `python -m worker.engine`. The child sees no secret and no address of ours."""
-    return _run(_command(module, str(job_dir)), job_dir, _environment(leash.more), tick, leash)
+def run_engine(
+    job_dir: Path, tick: Tick, leash: Leash, *, module: str, waiting: subprocess.Popen[bytes] | None = None
+) -> Outcome:
+    """Train: `python -m worker.engine`, or a child that stood by and is on its way into the job already. It sees no
+    secret and no address of ours."""
+    return _run(_command(module, str(job_dir)), job_dir, engine_environment(leash.more), tick, leash, waiting=waiting)
 
 
 def run_base_model_fetch(model_id: str, destination: Path, job_dir: Path, tick: Tick, leash: Leash) -> Outcome:
     """Fetch and convert a starter model. The child may read the package index's settings."""
     command = _command("worker.base_models", model_id, str(destination), "--events", str(job_dir / EVENTS))
-    return _run(command, job_dir, _environment(leash.more, _INDEX_PREFIXES), tick, leash)
+    return _run(command, job_dir, engine_environment(leash.more, _INDEX_PREFIXES), tick, leash)
 
 
 def run_errand(
     module: str, folder: Path, tick: Tick, leash: Leash, *, first_line: str = "", asks_hub: bool = False
 ) -> Outcome:
     """Small work for a page. `first_line` is the first thing the child reads, before all orders, and lies nowhere."""
-    environment = _environment(leash.more, _HUB_PREFIXES if asks_hub else ())
+    environment = engine_environment(leash.more, _HUB_PREFIXES if asks_hub else ())
     return _run([sys.executable, "-m", module, str(folder)], folder, environment, tick, leash, first_line)
 
 
@@ -88,29 +91,41 @@ def _run(
     tick: Tick,
     leash: Leash,
     first_line: str | None = None,
+    waiting: subprocess.Popen[bytes] | None = None,
 ) -> Outcome:
     offset = (job_dir / EVENTS).stat().st_size if (job_dir / EVENTS).exists() else 0
     kills_before = memory_kills()
-    with (job_dir / LOG).open("ab") as log:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd=_PROJECT_DIR,
-            env=environment,
-            start_new_session=True,
-            pass_fds=leash.locks,
-        )
-    _offer_to_the_kernel(child.pid)
+    if waiting is not None:
+        child = waiting
+    else:
+        with (job_dir / LOG).open("ab") as log:
+            child = start_child(command, log, environment, leash.locks)
     try:
         if first_line is not None:
             _say(child, first_line.encode() + b"\n")
         outcome = _Watch(child, job_dir / EVENTS, offset, leash).until_it_ends(tick)
     finally:
-        _kill(child)
+        kill_child(child)
     was_killed = outcome.exit_code == -signal.SIGKILL and not outcome.why_killed
     return outcome._replace(out_of_memory=was_killed and memory_kills() > kills_before)
+
+
+def start_child(
+    command: Sequence[str], out: BinaryIO, environment: Mapping[str, str], locks: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """In a session of its own, its standard input in our hands."""
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=out,
+        cwd=_PROJECT_DIR,
+        env=environment,
+        start_new_session=True,
+        pass_fds=locks,
+    )
+    _offer_to_the_kernel(child.pid)
+    return child
 
 
 class _Watch:
@@ -159,7 +174,7 @@ class _Watch:
 
     def _end(self, why: Literal["ordered", "deaf", "stalled"]) -> None:
         self.why_killed = self.why_killed or why
-        _kill(self.child)
+        kill_child(self.child)
 
 
 def _say(child: subprocess.Popen[bytes], words: bytes) -> None:
@@ -169,7 +184,7 @@ def _say(child: subprocess.Popen[bytes], words: bytes) -> None:
         child.stdin.flush()
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
+def kill_child(child: subprocess.Popen[bytes]) -> None:
     """Kill the child with all it started, and reap it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
@@ -185,7 +200,7 @@ def _offer_to_the_kernel(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text("500")
 
 
-def _environment(slot: Mapping[str, str], more_prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+def engine_environment(slot: Mapping[str, str], more_prefixes: tuple[str, ...] = ()) -> dict[str, str]:
     """An allow-list: what is not named here, the child does not see."""
     prefixes = _ENGINE_PREFIXES + more_prefixes
     seen = {name: value for name, value in os.environ.items() if name in _ENGINE_VARIABLES or name.startswith(prefixes)}

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Literal
 
 Wanted = Literal["go_on", "stop", "keep", "cancel"]
@@ -34,12 +35,26 @@ def control_pipe() -> Asking:
     return lambda: strongest(heard)
 
 
+def control_pipe_of_a_job() -> tuple[Future[str], Asking]:
+    """As `control_pipe`, where the first line is yet to come that says what this process is for."""
+    line: Future[str] = Future()
+    heard: set[bytes] = set()
+    threading.Thread(target=_listen, args=[heard, line], daemon=True).start()
+    return line, lambda: strongest(heard)
+
+
 def strongest(heard: set[bytes]) -> Wanted:
     return next((word for letter, word in LETTERS.items() if letter in heard), "go_on")
 
 
-def _listen(heard: set[bytes]) -> None:
+def _listen(heard: set[bytes], line: Future[str] | None = None) -> None:
     # Read past Python's buffered stdin: its lock, held here for ever, would abort the interpreter when it shuts down.
-    while said := os.read(0, 64):
+    begun = b""
+    while said := os.read(0, 4096):
+        if line is not None and not line.done():
+            begun, newline, said = (begun + said).partition(b"\n")
+            if not newline:
+                continue
+            line.set_result(begun.decode())
         heard.update(letter for letter in LETTERS if letter in said)
     os.killpg(0, signal.SIGKILL)

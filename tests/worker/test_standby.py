@@ -1,0 +1,172 @@
+"""With real processes: a child that stands by for a job is held, and does its work, as one that was started for it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.engine.here import Attempt, lay_job
+from tests.engine.runs import events_of
+from tests.stack import PROJECT
+from tests.worker.test_supervisor import is_gone
+from webapp.contract.job_dir import ADAPTER, LOG
+from worker import standby as standby_of_a_slot
+from worker.engine.methods.peft_adapters import WEIGHTS
+from worker.slot_lock import slot_lock_try
+from worker.standby import ENGINE, Standby
+from worker.supervisor import Leash, run_engine
+
+SLOT = {"OMP_NUM_THREADS": "1"}
+LEASH = Leash(more=SLOT)
+
+
+@pytest.fixture
+def lock_path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "slot.lock"
+
+
+@pytest.fixture
+def standby(tmp_path: Path, lock_path: Path) -> Iterator[Standby]:
+    lock = slot_lock_try(lock_path)
+    assert lock is not None
+    waiting = Standby(lock, SLOT, tmp_path / "run" / "standby.log")
+    yield waiting
+    waiting.end()
+    os.close(lock)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the child of that slot has it; another number would round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def child_of(standby: Standby) -> subprocess.Popen[bytes]:
+    assert standby._child is not None
+    return standby._child
+
+
+def test_its_job_is_the_job_of_a_child_that_was_started_for_it(
+    standby: Standby, one_thread: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFTWORK_SECRET_KEY", "canary-key")
+    monkeypatch.setenv("GRAFTWORK_DATABASE_URL", "postgres://canary")
+    cold, warm = (lay_job(tmp_path, epochs=1) for _job in range(2))
+    expected = Attempt(cold)
+    assert expected.exit_code == 0
+    standby._like = cold  # as the slot's last job
+    standby.keep()
+    child = child_of(standby)
+    seen = Path(f"/proc/{child.pid}/environ").read_text()
+    assert "OMP_NUM_THREADS=1" in seen and "canary" not in seen
+    assert os.getsid(child.pid) == child.pid
+    assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "500"
+    until_it_rests(child)
+    before = standby._log_path.read_text()
+    taken = standby.take(warm, LEASH)
+    assert taken is child
+    assert run_engine(warm, lambda _events: "go_on", LEASH, module=ENGINE, waiting=taken).exit_code == 0
+    weights = load_file(warm / ADAPTER / WEIGHTS)
+    assert all(torch.equal(weights[name], one) for name, one in expected.weights.items())
+    losses = [event.loss for event in events_of(warm) if event.kind == "stepped"]
+    assert losses == [event.loss for event in expected.of_kind("stepped")]
+    assert "Loading weights" in (warm / LOG).read_text() and standby._log_path.read_text() == before
+    assert "Traceback" not in before
+
+
+def until_it_rests(child: subprocess.Popen[bytes]) -> None:
+    """It has imported and rehearsed all there is once it needs no more processor time."""
+    process, used = psutil.Process(child.pid), -1.0
+    while (now := sum(process.cpu_times()[:2])) > used:
+        used = now
+        time.sleep(0.7)
+    assert used > 1
+
+
+def test_it_dies_with_its_worker(tmp_path: Path, lock_path: Path) -> None:
+    program = (
+        "import time; from pathlib import Path\n"
+        "from worker.slot_lock import slot_lock_try\n"
+        "from worker.standby import Standby\n"
+        f"standby = Standby(slot_lock_try(Path({str(lock_path)!r})), {{}}, Path({str(tmp_path / 'log')!r}))\n"
+        "standby.keep(); print(standby._child.pid, flush=True); time.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    pid = int(worker.stdout.readline())
+    assert slot_lock_try(lock_path) is None
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert is_gone(pid)
+    free = slot_lock_try(lock_path)
+    assert free is not None
+    os.close(free)
+
+
+def test_one_that_was_killed_is_no_hindrance(standby: Standby, tmp_path: Path) -> None:
+    standby.keep()
+    child = child_of(standby)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert standby.take(tmp_path, LEASH) is None
+    standby.keep()
+    assert child_of(standby).poll() is None
+
+
+def test_one_that_dies_by_itself_is_not_started_again_and_again(standby: Standby) -> None:
+    standby.keep()
+    os.killpg(child_of(standby).pid, signal.SIGKILL)
+    child_of(standby).wait()
+    standby.keep()
+    assert standby._child is None
+
+
+def test_a_job_that_shall_see_other_cards_is_not_given_to_it(standby: Standby, tmp_path: Path) -> None:
+    standby.keep()
+    assert standby.take(tmp_path, Leash(more={"CUDA_VISIBLE_DEVICES": "GPU-1,GPU-2"})) is None
+    assert child_of(standby).poll() is None
+
+
+def test_there_is_none_where_memory_is_short(standby: Standby, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standby_of_a_slot, "_free_bytes", lambda: standby_of_a_slot.ROOM_TO_START_BYTES - 1)
+    standby.keep()
+    assert standby._child is None
+    monkeypatch.undo()
+    standby.keep()
+    child = child_of(standby)
+    monkeypatch.setattr(standby_of_a_slot, "_free_bytes", lambda: standby_of_a_slot.ROOM_TO_STAY_BYTES - 1)
+    standby.keep()
+    assert standby._child is None and child.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("pieces", [[b"/a/job\nC"], [b"/a/", b"job\n", b"C"], [b"/a/job", b"\nS", b"KC"]])
+def test_what_is_asked_right_after_the_job_was_named_is_heard(pieces: list[bytes]) -> None:
+    program = (
+        "import time; from worker.engine.stop import control_pipe_of_a_job\n"
+        "named, wanted = control_pipe_of_a_job()\n"
+        "while wanted() != 'cancel': time.sleep(0.01)\n"
+        "print(named.result(), flush=True); time.sleep(600)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    assert child.stdin is not None and child.stdout is not None
+    for piece in pieces:
+        child.stdin.write(piece)
+        child.stdin.flush()
+        time.sleep(0.05)
+    assert child.stdout.readline() == b"/a/job\n"
+    child.stdin.close()
+    assert child.wait(10) == -signal.SIGKILL
