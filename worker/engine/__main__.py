@@ -17,7 +17,7 @@ from webapp.contract.job_dir import EVENTS
 from worker.engine.child import exit_code_of
 from worker.engine.errors import Stop, TrainingError
 from worker.engine.inputs import options_of
-from worker.engine.processes import Others, Seat, die_with_the_first, seat_taken, wait_for_echo
+from worker.engine.processes import Others, Seat, die_with_the_first, leave_at_once, seat_taken, wait_for_echo
 from worker.engine.stop import Asking, control_pipe, never
 
 
@@ -27,10 +27,11 @@ def main() -> int:
     parser.add_argument("--supervised", action="store_true", help="standard input is the supervisor's control pipe")
     parser.add_argument("--follows", action="store_true", help="started by the job's first process, as another of it")
     arguments = parser.parse_args()
+    wanted = control_pipe() if arguments.supervised else never
     if arguments.follows:
         die_with_the_first()
-    wanted = control_pipe() if arguments.supervised else never
-    return run(arguments.job_dir, wanted, partial(append_event, arguments.job_dir / EVENTS))
+    code = run(arguments.job_dir, wanted, partial(append_event, arguments.job_dir / EVENTS))
+    return code if seat_taken().is_first else leave_at_once(code)
 
 
 def run(job_dir: Path, wanted: Asking, report: Callable[[Event], None]) -> int:
