@@ -1,8 +1,10 @@
 """LoRA of rank 16 on all linear layers, on ragged and on even rows: against a Trainer at its best and as it comes."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from tests.bench.engine.figures import Figures, Run
+from tests.bench.engine.floor import run_floor
 from tests.bench.engine.race import Config, Race, run_ours, run_peer
 from tests.bench.engine.rows import even, ragged
 from tests.bench.engine.turn import Part, Turn
@@ -21,22 +23,23 @@ FEW_STEPS = 6
 TRIALS = "trials"
 
 
-def best_config(runs: list[Run]) -> Config:
+def best_config(runs: Sequence[Run]) -> Config:
     """The fastest that was tried here; before any trial the one that was so elsewhere."""
     speeds = {run.who: run.figures["tokens_per_second"] for run in runs if run.part == TRIALS}
     return max(TRIED, key=lambda config: speeds.get(config.name, 0.0))
 
 
-def run_best_peer(race: Race, turn: Turn) -> Figures:
-    return run_peer(race, best_config(list(turn.runs)), turn)
+def run_best_peer(race: Race, turn: Turn, max_steps: int = 0) -> Figures:
+    return run_peer(race, best_config(turn.runs), turn, max_steps=max_steps)
 
 
 PARTS = (
-    Part(TRIALS, {one.name: partial(run_peer, RAGGED, one, max_steps=FEW_STEPS) for one in TRIED}, is_repeated=False),
+    Part(TRIALS, {one.name: partial(run_peer, RAGGED, one, max_steps=FEW_STEPS) for one in TRIED}, most_repeats=1),
     Part(
         "prompt-heavy",
         {
             "ours": partial(run_ours, RAGGED),
+            "floor": partial(run_floor, "prompt-heavy"),
             "best peer": partial(run_best_peer, RAGGED),
             "peer as it comes": partial(run_peer, RAGGED, AS_IT_COMES, max_steps=FEW_STEPS),
         },

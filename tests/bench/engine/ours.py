@@ -35,12 +35,11 @@ def recipe_of(
     return Recipe(task=task, base_model=base_model, method=method, knobs=knobs, seed=seed)
 
 
-def lay(folder: Path, recipe: Recipe, rows: list[Row], *, num_train: int) -> Path:
-    """A job of these rows: the first to train on, of the rest two thirds to watch and one to judge by."""
+def lay(folder: Path, recipe: Recipe, rows: list[Row], *, num_train: int, num_test: int = 6) -> Path:
+    """A job of these rows: the first to train on, the last to judge by, those between to watch."""
     job_dir = lay_job_dir_of(folder, recipe, rows, base_model_folder(recipe.base_model))
-    num_watched = (len(rows) - num_train) * 2 // 3
-    sides = ["train"] * num_train + ["validation"] * num_watched
-    sides += ["test"] * (len(rows) - len(sides))
+    num_watched = len(rows) - num_train - num_test
+    sides = ["train"] * num_train + ["validation"] * num_watched + ["test"] * num_test
     table = pq.read_table(job_dir / ROWS).drop_columns([SPLIT_COLUMN])
     pq.write_table(table.append_column(SPLIT_COLUMN, pa.array(sides, pa.string())), job_dir / ROWS)
     return job_dir

@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.bench.engine import classify, cold, evaluation, growth, lora, methods, trunk
 from tests.bench.engine.figures import RESULTS, Run, add_run, machine, medians, read_runs
-from tests.bench.engine.lora import PARTS as LORA_PARTS
 from tests.bench.engine.targets import table, verdicts
 from tests.bench.engine.turn import THREADS, Part, Turn
 
-PARTS = (*LORA_PARTS,)
+PARTS = tuple(part for room in (lora, trunk, methods, cold, classify, evaluation, growth) for part in room.PARTS)
 
 
 def engine(words: Sequence[str]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _chosen(names: list[str], who: list[str]) -> list[Part]:
 
 def _measure(part: Part, repeats: int, into: Path) -> Iterator[str]:
     """All take turns, then all again. What fails is told, and tried when the bench is run again."""
-    for repeat in range(repeats if part.is_repeated else 1):
+    for repeat in range(min(repeats, part.most_repeats)):
         for who, measure in part.measures.items():
             runs = read_runs(into)
             if (part.name, who, repeat) in {run.key for run in runs}:

@@ -30,8 +30,8 @@ class Part(NamedTuple):
 
     name: str
     measures: Mapping[str, Callable[[Turn], Figures]]
-    is_repeated: bool = True
-    """False for what chooses or shows rather than compares: once is enough."""
+    most_repeats: int = 100
+    """Fewer for what chooses or shows rather than compares."""
 
 
 def environment() -> dict[str, str]:
