@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from worker.engine.encode import Encoded
+from worker.engine.levers import packed_attention
+from worker.engine.levers.packed_rows import Layout, pack
 
 Model = Any
 
@@ -19,32 +21,26 @@ class Embedded(NamedTuple):
     inputs: Tensor
     mask: Tensor
     cache: Any
-    num_virtual: int
-    """V; zero for a prefix, which gives no outputs of its own."""
 
 
-def embedded(model: Model, rows: Sequence[Sequence[int]], side: Literal["left", "right"]) -> Embedded:
-    """Rows padded on `side`. Virtual tokens are never apart from their text by padding, which is what makes a batch
-    equal to its rows one by one."""
-    ids, mask = padded(model, rows, side)
+def embedded(model: Model, rows: Sequence[Sequence[int]]) -> Embedded:
+    """Rows padded on the left, to write on from. Virtual tokens are never apart from their text by padding, which is
+    what makes a batch equal to its rows one by one."""
+    ids, mask = padded(model, rows, "left")
     text = unwrapped(model).get_input_embeddings()(ids)  # (B, T, H)
     prompt = _prompt(model, len(rows))
     if prompt is None:
-        return Embedded(text, mask, None, 0)
+        return Embedded(text, mask, None)
     if not isinstance(prompt, Tensor):
         ones = mask.new_ones(len(rows), prompt.get_seq_length())
-        return Embedded(text, torch.cat([ones, mask], dim=1), prompt, 0)
+        return Embedded(text, torch.cat([ones, mask], dim=1), prompt)
     prompt = prompt.to(text.dtype)  # (B, V, H)
-    num_virtual = prompt.shape[1]
-    ones = mask.new_ones(len(rows), num_virtual)
-    if side == "right":
-        return Embedded(torch.cat([prompt, text], dim=1), torch.cat([ones, mask], dim=1), None, num_virtual)
+    ones = mask.new_ones(len(rows), prompt.shape[1])
     starts = [ids.shape[1] - len(row) for row in rows]
     return Embedded(
         torch.stack([torch.cat([t[:s], p, t[s:]]) for t, p, s in zip(text, prompt, starts, strict=True)]),
         torch.stack([torch.cat([m[:s], o, m[s:]]) for m, o, s in zip(mask, ones, starts, strict=True)]),
         None,
-        num_virtual,
     )
 
 
@@ -58,35 +54,73 @@ def padded(model: Model, rows: Sequence[Sequence[int]], side: Literal["left", "r
         ids[index, at] = torch.tensor(row)
         mask[index, at] = 1
     device = unwrapped(model).get_input_embeddings().weight.device
-    return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+    return _moved(ids, device), _moved(mask, device)
 
 
-def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> tuple[Tensor, int]:
-    """A decoder's last hidden states (B, V + T, H), and V.
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Without waiting for it: a card copies by itself from memory that cannot be swapped out."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
-    Padding stands on the right, where a causal model never looks back from, so no mask is needed and attention takes
-    its fast path.
-    """
-    given = embedded(model, rows, "right")
-    outputs = unwrapped(model).base_model(inputs_embeds=given.inputs, past_key_values=given.cache, use_cache=False)
-    return outputs.last_hidden_state, given.num_virtual
+
+class Hidden(NamedTuple):
+    """A decoder's last hidden states (T, H) of packed rows, and where in them each row's tokens are."""
+
+    states: Tensor
+    layout: Layout
+    num_virtual: int
+
+    def of(self, places: Sequence[tuple[int, int]]) -> Tensor:
+        """(N, H): after reading the token at `position` of `row`, for pairs (row, position)."""
+        found = [self.layout.place(row, position + self.num_virtual) for row, position in places]
+        return self.states[torch.tensor(found, device=self.states.device)]
+
+
+def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
+    """Rows laid end to end; virtual tokens and what all rows begin with go through the model once."""
+    causal = unwrapped(model)
+    if causal.config._attn_implementation != packed_attention.NAME:
+        causal.set_attn_implementation(packed_attention.NAME)
+    embed = causal.get_input_embeddings()
+    prompt = _prompt(model, 1)
+    virtual = prompt[0] if isinstance(prompt, Tensor) else None  # (V, H)
+    num_virtual = 0 if virtual is None else len(virtual)
+    ids, layout = pack(rows, num_virtual=num_virtual)
+    text = embed(_moved(ids, embed.weight.device))
+    inputs = text if virtual is None else torch.cat([virtual.to(text.dtype), text])
+    cache = None if prompt is None or virtual is not None else prompt
+    before = 0 if cache is None else cache.get_seq_length()
+    states = causal.base_model(
+        inputs_embeds=inputs[None],
+        position_ids=_moved(layout.positions, inputs.device)[None] + before,
+        # Four dimensions are passed on as they are: a mask over all pairs of tokens is neither built nor looked at.
+        attention_mask=inputs.new_zeros(1, 1, 1, 1),
+        past_key_values=cache,
+        use_cache=False,
+        layout=layout,
+    ).last_hidden_state[0]
+    return Hidden(states, layout, num_virtual)
 
 
 def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
     """Cross entropy (N,) of each trained token in fp32, and the row (N,) each belongs to."""
     if is_encoder_decoder(model):
         return _target_losses(model, rows)
-    hidden, num_virtual = hidden_states(model, [row.ids for row in rows])
+    hidden = hidden_states(model, [row.ids for row in rows])
     places = [
-        (index, position + num_virtual - 1, row.ids[position])
+        (index, position)
         for index, row in enumerate(rows)
         for position, is_trained in enumerate(row.trained)
-        if is_trained and position + num_virtual > 0  # nothing stands before the very first token to foretell it
+        if is_trained and position + hidden.num_virtual > 0  # nothing stands before the very first token
     ]
-    index, position, target = (torch.tensor(column, device=hidden.device) for column in zip(*places, strict=True))
     # Only positions with a label go through the head: full logits of a 49k vocabulary would be most of the memory.
-    logits = unwrapped(model).get_output_embeddings()(hidden[index, position])  # (N, vocabulary)
-    return cross_entropy(logits.float(), target, reduction="none"), index
+    before = hidden.of([(index, position - 1) for index, position in places])
+    logits = unwrapped(model).get_output_embeddings()(before)  # (N, vocabulary)
+    targets = torch.tensor([rows[index].ids[position] for index, position in places])
+    index = torch.tensor([index for index, _position in places])
+    losses = cross_entropy(logits.float(), _moved(targets, logits.device), reduction="none")
+    return losses, _moved(index, logits.device)
 
 
 def class_logits(model: Model, rows: Sequence[Encoded]) -> Tensor:
@@ -97,9 +131,8 @@ def class_logits(model: Model, rows: Sequence[Encoded]) -> Tensor:
         ids, mask = padded(model, [row.ids for row in rows], "right")
         logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
         return logits.float()
-    hidden, num_virtual = hidden_states(model, [row.ids for row in rows])
-    last = torch.tensor([num_virtual + len(row.ids) - 1 for row in rows], device=hidden.device)
-    scores: Tensor = causal.score(hidden[torch.arange(len(rows), device=hidden.device), last])
+    hidden = hidden_states(model, [row.ids for row in rows])
+    scores: Tensor = causal.score(hidden.of([(index, len(row.ids) - 1) for index, row in enumerate(rows)]))
     return scores.float()
 
 

@@ -71,7 +71,7 @@ def _given(model: Model, prompts: list[Sequence[int]]) -> tuple[Model, dict[str,
     if is_encoder_decoder(model):
         ids, mask = padded(model, prompts, "right")
         return model, {"input_ids": ids, "attention_mask": mask}
-    given = embedded(model, prompts, "left")
+    given = embedded(model, prompts)
     if given.cache is not None:
         ids, mask = padded(model, prompts, "left")
         return model, {"input_ids": ids, "attention_mask": mask}

@@ -11,12 +11,12 @@ from worker.engine.forward import Model, hidden_states, padded, unwrapped
 
 def text_directions(model: Model, rows: Sequence[Encoded]) -> Tensor:
     """Unit vectors (B, H) in fp32. Virtual tokens are looked at by the text, but are no part of it."""
-    ids, mask = padded(model, [row.ids for row in rows], "right")
     if hasattr(unwrapped(model), "score"):
-        hidden, num_virtual = hidden_states(model, [row.ids for row in rows])
-        hidden = hidden[:, num_virtual:]
+        hidden = hidden_states(model, [row.ids for row in rows])
+        places = [[(index, position) for position in range(len(row.ids))] for index, row in enumerate(rows)]
+        sums = torch.stack([hidden.of(of_row).float().sum(dim=0) for of_row in places])
     else:
-        hidden = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
-        hidden = hidden[:, -ids.shape[1] :]
-    sums = (hidden.float() * mask[:, :, None]).sum(dim=1)
+        ids, mask = padded(model, [row.ids for row in rows], "right")
+        states = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]
+        sums = (states[:, -ids.shape[1] :].float() * mask[:, :, None]).sum(dim=1)
     return torch.nn.functional.normalize(sums, dim=-1)

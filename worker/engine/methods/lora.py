@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from webapp.contract.model_shape import FAMILY_OF_TYPE, Family
 from webapp.contract.recipe import Recipe
 from worker.engine.forward import Model
+from worker.engine.levers.low_rank import quicken_lora
 from worker.engine.methods.fresh_pooler import modules_with_head
 from worker.engine.methods.peft_adapters import TASK_TYPES
 from worker.engine.methods.pissa import start_as_pissa
@@ -44,4 +45,5 @@ def build_lora(base: Model, recipe: Recipe, tokenizer_dir: Path) -> Model:
     model = get_peft_model(base, config)
     if recipe.knobs["init"] == "pissa" and recipe.start_adapter is None:
         start_as_pissa(model)
+    quicken_lora(model)
     return model

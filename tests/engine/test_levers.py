@@ -1,0 +1,236 @@
+"""Every lever of speed computes what the plain way computes: outputs and gradients, in 64 bits, to the last digits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from tests.engine.runs import MAKERS
+from tests.tiny import make_llama, tiny_recipe
+from webapp.contract.methods import METHODS
+from worker.engine.encode import Encoded
+from worker.engine.forward import Model, row_losses, token_losses, unwrapped
+from worker.engine.levers import packed_attention
+from worker.engine.levers.low_rank import quicken_lora
+from worker.engine.levers.norm import quicken_norms
+from worker.engine.levers.packed_rows import LEAST_SHARED, Layout, pack
+from worker.engine.methods import ENGINE_METHODS
+
+CLOSE = {"rtol": 1e-9, "atol": 1e-11}
+SHARED = [1, 2, 3, 4, 5]
+ROWS = [[*SHARED, *[9] * 2], [*SHARED, *[8] * 6], [*SHARED, *[7] * 150, 3], [*SHARED, *[6] * 290]]
+
+
+def row(ids: list[int], answer: int = 2) -> Encoded:
+    return Encoded(ids, [False] * (len(ids) - answer) + [True] * answer, ids[:-answer])
+
+
+def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+
+
+def allowed(layout: Layout, prefix: int, window: int | None = None) -> Tensor:
+    """(tokens, prefix + tokens): which pairs attention may look at, written down the slow way."""
+    tokens = len(layout.positions)
+    owner = torch.full((tokens,), -1)
+    for number, start in enumerate(layout.starts):
+        owner[start : layout.starts[number + 1] if number + 1 < len(layout.starts) else tokens] = number
+    place = torch.arange(tokens)
+    sees = ((owner[:, None] == owner) | (owner == -1)) & (place[:, None] >= place)
+    sees = torch.cat([torch.ones(tokens, prefix, dtype=torch.bool), sees], dim=1)
+    if window is not None:
+        key = torch.cat([torch.arange(prefix), prefix + layout.positions])
+        sees &= key > prefix + layout.positions[:, None] - window
+    return sees
+
+
+@pytest.mark.parametrize(("num_virtual", "prefix", "window"), [(0, 0, None), (3, 0, None), (0, 4, None), (0, 0, 40)])
+@pytest.mark.parametrize("longest_kept", [0, 1024])
+def test_packed_attention_is_attention_with_a_mask(
+    monkeypatch: pytest.MonkeyPatch, num_virtual: int, prefix: int, window: int | None, longest_kept: int
+) -> None:
+    monkeypatch.setattr(packed_attention, "LONGEST_KEPT", longest_kept)
+    torch.manual_seed(0)
+    layout = pack(ROWS, num_virtual=num_virtual).layout
+    tokens = len(layout.positions)
+    sizes = ((4, tokens), (2, prefix + tokens), (2, prefix + tokens))
+    q, k, v = (torch.randn(1, heads, many, 8, dtype=torch.float64, requires_grad=True) for heads, many in sizes)
+    packed, _ = packed_attention.packed_attention(
+        nn.Module(), q, k, v, None, layout=layout, scaling=0.3, sliding_window=window
+    )
+    plain = scaled_dot_product_attention(
+        q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), allowed(layout, prefix, window), scale=0.3
+    ).transpose(1, 2)
+    torch.testing.assert_close(packed, plain, **CLOSE)
+    grad = torch.randn_like(packed)
+    for ours, theirs in zip(
+        torch.autograd.grad(packed, (q, k, v), grad), torch.autograd.grad(plain, (q, k, v), grad), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, **CLOSE)
+
+
+def test_dropout_in_packed_attention_drops_the_same_back_as_forth() -> None:
+    """Finite differences with the dice thrown alike."""
+    layout = pack(ROWS[:2]).layout
+    tokens = len(layout.positions)
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 2, tokens, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+
+    def attend(*inputs: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return packed_attention.packed_attention(nn.Module(), *inputs, None, layout=layout, scaling=0.5, dropout=0.4)[0]
+
+    assert torch.autograd.gradcheck(attend, (q, k, v))
+
+
+def test_what_rows_begin_with_is_laid_once_and_each_keeps_a_token_of_its_own() -> None:
+    packed = pack([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5], [1, 2, 3, 4, 9]])
+    assert packed.ids.tolist() == [1, 2, 3, 4, 5, 6, 5, 9]
+    assert packed.layout.positions.tolist() == [0, 1, 2, 3, 4, 5, 4, 4]
+    assert [packed.layout.place(0, at) for at in range(6)] == [0, 1, 2, 3, 4, 5]
+    assert [packed.layout.place(2, at) for at in range(5)] == [0, 1, 2, 3, 7]
+
+
+def test_little_in_common_is_not_worth_a_part_of_its_own() -> None:
+    few = list(range(LEAST_SHARED - 1))
+    assert pack([[*few, 50, 51], [*few, 60]]).layout.shared == 0
+    assert pack([[1, 2, 3, 4, 5, 6]]).layout.shared == 0
+
+
+def trained_model(base: Path, method: str, **knobs: Any) -> Model:
+    """In 64 bits, its adapter at random, so that it does something and everything has a gradient."""
+    torch.manual_seed(3)
+    loaded = AutoModelForCausalLM.from_pretrained(base).requires_grad_(False)
+    model = ENGINE_METHODS[method].build(loaded, tiny_recipe(base, method=method, **knobs), base).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad and method not in ("full", "freezing"):
+                weight.normal_(std=0.2)
+    quicken_norms(model)  # transformers' own compute in 32 bits, whatever they are given
+    return model.eval()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_rows_packed_have_the_gradients_of_rows_alone(tmp_path: Path, family: str, method: str) -> None:
+    model = trained_model(MAKERS[family](tmp_path / "base"), method)
+    rows = [row(ids) for ids in ([*SHARED, 9, 8, 7], [*SHARED, 6, 7], [*SHARED, *[6, 3] * 9], [*SHARED, 4, 4, 4])]
+    together = gradients(token_losses(model, rows)[0].sum(), model)
+    alone = gradients(torch.cat([token_losses(model, [one])[0] for one in rows]).sum(), model)
+    assert together.keys() == alone.keys()
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_packed_row_has_the_loss_that_transformers_computes(tmp_path: Path, family: str) -> None:
+    base = MAKERS[family](tmp_path / "base")
+    ours, theirs = (AutoModelForCausalLM.from_pretrained(base).double().eval() for _ in range(2))
+    rows = [row([*SHARED, 9, 8, 7]), row([*SHARED, *[6, 3] * 9])]
+    sums, _counts = row_losses(ours, rows)
+    for one, found in zip(rows, sums, strict=True):
+        logits = theirs(input_ids=torch.tensor([one.ids])).logits[0]
+        expected = cross_entropy(logits[-3:-1].float(), torch.tensor(one.ids[-2:]), reduction="sum")
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_window_of_attention_is_that_of_transformers() -> None:
+    config = MistralConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, sliding_window=6, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = MistralForCausalLM(config).double().eval()
+    ids = list(range(1, 31))
+    theirs = model(input_ids=torch.tensor([ids])).logits[0, -2]
+    expected = cross_entropy(theirs.float(), torch.tensor(ids[-1]))
+    torch.testing.assert_close(row_losses(model, [row(ids, answer=1)])[0][0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rslora", [False, True])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "bert"])
+def test_a_lora_layer_is_peft_s(tmp_path: Path, family: str, rslora: bool) -> None:
+    names = {"llama": ["q_proj", "down_proj"], "gpt2": ["c_attn", "c_proj"], "bert": ["query", "dense"]}[family]
+    base = AutoModel.from_pretrained(MAKERS[family](tmp_path / "base")).double()
+    model = get_peft_model(base, LoraConfig(
+        r=3, lora_alpha=5, use_rslora=rslora, target_modules=names, fan_in_fan_out=family == "gpt2",
+    )).eval()  # fmt: skip
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_" in name:
+                weight.normal_()
+    ids = torch.arange(20).view(2, 10)
+
+    def seen() -> tuple[Tensor, dict[str, Tensor]]:
+        output = model(input_ids=ids).last_hidden_state
+        return output.detach(), gradients((output * torch.linspace(-1, 1, output.shape[-1])).sum(), model)
+
+    plain, plain_gradients = seen()
+    quicken_lora(model)
+    quick, quick_gradients = seen()
+    torch.testing.assert_close(quick, plain, **CLOSE)
+    assert len(quick_gradients) == len(plain_gradients) > 0
+    for name, one in plain_gradients.items():
+        torch.testing.assert_close(quick_gradients[name], one, rtol=1e-8, atol=1e-10)
+    with model.disable_adapter():
+        bare = model(input_ids=ids).last_hidden_state
+    assert not torch.allclose(bare, quick)
+
+
+def test_a_lora_layer_drops_the_same_back_as_forth() -> None:
+    model = get_peft_model(
+        nn.Sequential(nn.Linear(5, 4)).double(), LoraConfig(r=2, lora_dropout=0.5, target_modules=["0"])
+    )
+    quicken_lora(model)
+    model.train()
+    layer: Any = model.base_model.model[0]
+    nn.init.normal_(layer.lora_B["default"].weight)
+    down = layer.lora_A["default"].weight
+
+    def answer(x: Tensor, _down: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return layer(x)  # type: ignore[no-any-return]
+
+    layer.lora_A["default"].double(), layer.lora_B["default"].double()
+    x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(answer, (x, down))
+
+
+def test_dora_stays_peft_s(tmp_path: Path) -> None:
+    model = trained_model(make_llama(tmp_path / "base"), "lora", variant="dora")
+    assert all("forward" not in vars(layer) for name, layer in model.named_modules() if name.endswith("q_proj"))
+
+
+def test_a_norm_is_transformers_own() -> None:
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).double()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                weight.normal_()
+    ids = torch.arange(20).view(2, 10)
+    plain = gradients(model(input_ids=ids, labels=ids).loss, model)
+    quicken_norms(model)
+    quick = gradients(model(input_ids=ids, labels=ids).loss, model)
+    for name, one in plain.items():
+        # transformers' own norm computes in 32 bits, whatever it is given; ours in 64 here.
+        torch.testing.assert_close(quick[name], one, rtol=1e-4, atol=1e-5)
+    assert unwrapped(model) is model

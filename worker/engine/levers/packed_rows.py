@@ -1,0 +1,107 @@
+"""Rows laid end to end, without padding: what all of them begin with stands there once.
+
+Linear layers, norms and adapters see one long text; only attention must know where a row begins and ends. Saved by
+it, on 2 cores: see README, “The engine's levers”.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LEAST_SHARED = 4
+"""Tokens that rows must have in common at their start before it is worth a part of its own."""
+PADDED_PAIRS = 4500
+"""Rows go through attention together while that adds no more pairs of tokens than a call of its own costs in time."""
+
+
+class Group:
+    """Neighbouring rows that go through attention together, each padded to the longest of them."""
+
+    def __init__(self, begin: int, lengths: Sequence[int], *, sees: int) -> None:
+        """`begin`: of the first row in the pack. `sees`: tokens at the start of the pack that stand before each."""
+        self.lengths, self.sees = list(lengths), sees
+        self.begin, self.end = begin, begin + sum(lengths)
+        self.longest = max(lengths)
+
+    @property
+    def is_even(self) -> bool:
+        return len(set(self.lengths)) == 1
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """(rows, longest): which places are a token, not padding."""
+        return torch.arange(self.longest)[None] < torch.tensor(self.lengths)[:, None]
+
+    @cached_property
+    def into(self) -> Tensor:
+        """(rows * longest,): the token of this group for each place; padding repeats the row's last one."""
+        ends = torch.tensor(self.lengths).cumsum(0)
+        begins = ends - torch.tensor(self.lengths)
+        return torch.minimum(begins[:, None] + torch.arange(self.longest)[None], ends[:, None] - 1).flatten()
+
+    @cached_property
+    def back(self) -> Tensor:
+        """(tokens,): the place of each token."""
+        return self.valid.flatten().nonzero()[:, 0]
+
+
+class Layout(NamedTuple):
+    """Where the rows lie in a pack: what they share first, then each without it."""
+
+    shared: int
+    starts: list[int]
+    groups: list[Group]
+    positions: Tensor
+    """(tokens,): of each token in its row."""
+
+    def place(self, row: int, position: int) -> int:
+        """Where in the pack the token of a row stands."""
+        return position if position < self.shared else self.starts[row] + position - self.shared
+
+
+class Pack(NamedTuple):
+    ids: Tensor
+    """(tokens,) without the virtual ones."""
+    layout: Layout
+
+
+def pack(rows: Sequence[Sequence[int]], *, num_virtual: int = 0, shares: bool = True) -> Pack:
+    """Lay rows end to end. Virtual tokens stand before what the rows share, in the layout but not in the ids."""
+    common = _common(rows) if shares and len(rows) > 1 else 0
+    if common < LEAST_SHARED and not num_virtual:
+        common = 0
+    shared = common + num_virtual if len(rows) > 1 else num_virtual
+    own = [row[common:] for row in rows]
+    ids = [*rows[0][:common], *(one for row in own for one in row)]
+    lengths = [len(row) for row in own]
+    starts = [shared + sum(lengths[:index]) for index in range(len(rows))]
+    groups = [Group(0, [shared], sees=0)] if shared else []
+    groups += [Group(starts[one], lengths[one:other], sees=shared) for one, other in _runs(lengths)]
+    positions = torch.cat([torch.arange(shared), *(torch.arange(shared, shared + length) for length in lengths)])
+    return Pack(torch.tensor(ids), Layout(shared, starts, groups, positions))
+
+
+def _common(rows: Sequence[Sequence[int]]) -> int:
+    """Tokens that all rows begin with; each keeps at least one of its own."""
+    most = min(len(row) for row in rows) - 1
+    first, last = min(map(list, rows)), max(map(list, rows))
+    return next((at for at in range(most) if first[at] != last[at]), max(0, most))
+
+
+def _runs(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut rows, in order, into runs that are padded to their longest."""
+    runs = []
+    begin = 0
+    for at in range(1, len(lengths) + 1):
+        if at == len(lengths) or not _are_near(lengths[begin : at + 1]):
+            runs.append((begin, at))
+            begin = at
+    return runs
+
+
+def _are_near(lengths: Sequence[int]) -> bool:
+    padded = len(lengths) * max(lengths) ** 2 - sum(length**2 for length in lengths)
+    return padded <= PADDED_PAIRS * (len(lengths) - 1)
