@@ -38,7 +38,7 @@ def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     added = layer.lora_A[NAME].weight, layer.lora_B[NAME].weight
     flat = x.to(weight.dtype).flatten(0, -2)
     output: Tensor = _LowRank.apply(flat, weight, base.bias, *added, layer.scaling[NAME], share)  # type: ignore[no-untyped-call]
-    return output.unflatten(0, x.shape[:-1])
+    return output.view(*x.shape[:-1], -1)
 
 
 class _LowRank(torch.autograd.Function):
