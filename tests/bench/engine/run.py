@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tests.bench.engine import classify, cold, evaluation, growth, lora, methods, trunk
 from tests.bench.engine.figures import RESULTS, Run, add_run, machine, medians, read_runs
-from tests.bench.engine.targets import table, verdicts
+from tests.bench.engine.table import table
+from tests.bench.engine.targets import outcomes
 from tests.bench.engine.turn import THREADS, Part, Turn
 
 PARTS = tuple(part for room in (lora, trunk, methods, cold, classify, evaluation, growth) for part in room.PARTS)
@@ -29,7 +30,7 @@ def engine(words: Sequence[str]) -> Iterator[str]:
         for part in chosen:
             yield from _measure(part, arguments.repeats, arguments.into)
     runs = read_runs(arguments.into)
-    yield from table(medians(runs))
+    yield from table(medians(runs), runs)
     if arguments.json:
         arguments.json.write_text(json.dumps(_summary(runs), indent=2) + "\n")
 
@@ -97,7 +98,7 @@ def _summary(runs: list[Run]) -> dict[str, object]:
     return {
         "machine": machine(),
         "threads": THREADS,
-        "targets": [one._asdict() for one in verdicts(found)],
+        "targets": [one._asdict() for one in outcomes(found)],
         "medians": [{"part": part, "who": who, **figures} for (part, who), figures in found.items()],
         "num_runs": {f"{part}, {who}": sum(run.key[:2] == (part, who) for run in runs) for part, who in found},
     }

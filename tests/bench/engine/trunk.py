@@ -24,8 +24,8 @@ def run_epochs(race: Race, turn: Turn) -> Figures:
     first = [one for one in spent if one[0] == 1][WARM_UP_STEPS:]
     later = [one for one in spent if one[0] > 1]
     return {
-        "first_epoch_seconds_a_token": _seconds_a_token(first),
-        "later_epochs_seconds_a_token": _seconds_a_token(later),
+        "first": _seconds_a_token(first),
+        "later": _seconds_a_token(later),
         "peak_memory_bytes": ours.cost_of(job_dir).peak_memory_bytes,
     }
 
