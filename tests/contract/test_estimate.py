@@ -82,3 +82,12 @@ def test_memory_is_within_a_quarter_of_what_was_measured() -> None:
     ratios = {str(one.cell): memory_bytes(one.work, "cpu") / one.peak_memory_bytes for one in read_measured()}
     assert ratios
     assert {cell: ratio for cell, ratio in ratios.items() if not 0.75 < ratio < 1.33} == {}
+
+
+def test_several_cards_share_the_steps_and_several_processes_on_a_processor_its_memory() -> None:
+    one = work()
+    two = one.model_copy(update={"num_processes": 2})
+    assert work_seconds(two, "gpu") < work_seconds(one, "gpu")
+    assert work_seconds(two, "cpu") == work_seconds(one, "cpu")
+    assert memory_bytes(two, "gpu") == memory_bytes(one, "gpu")
+    assert memory_bytes(two, "cpu") == 2 * memory_bytes(one, "cpu")

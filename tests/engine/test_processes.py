@@ -170,9 +170,11 @@ def test_what_goes_wrong_in_another_is_told_in_its_own_words(tmp_path: Path) -> 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", ["generate", "classify", "transform"])
 def test_every_method_trains_the_same_in_two(method: str, task: str, is_sharded: bool, tmp_path: Path) -> None:
-    knobs = {"dropout": 0.0} if method == "lora" else {}
-    whole = Attempt(lay_job(tmp_path, task=task, method=method, epochs=2, **knobs))
-    job_dir = lay_job(tmp_path, task=task, method=method, epochs=2, **knobs)
+    # A BERT drops out at random whatever the recipe says, and each process at other places.
+    knobs = {"epochs": 2, **({"dropout": 0.0} if method == "lora" else {})}
+    kind = "t5" if task == "transform" else "llama"
+    whole = Attempt(lay_job(tmp_path, task=task, method=method, kind=kind, **knobs))
+    job_dir = lay_job(tmp_path, task=task, method=method, kind=kind, **knobs)
     done = run_engine(with_options(job_dir, num_processes=2, is_sharded=is_sharded))
     assert done.returncode == 0, done.stderr
     assert_same_training(losses(events_of(job_dir)), whole)

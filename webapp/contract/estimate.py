@@ -70,6 +70,8 @@ class Work(BaseModel):
     mean_tokens: float = Field(gt=0)
     longest_tokens: int = Field(gt=0)
     answer_tokens: int = Field(default=1, gt=0)
+    num_processes: int = Field(default=1, gt=0)
+    """On GPUs each has a card; on a processor they share it, and each holds all."""
 
     @property
     def longest(self) -> int:
@@ -111,9 +113,10 @@ class Work(BaseModel):
 
 
 def memory_bytes(work: Work, kind: Kind) -> int:
-    """At the peak."""
+    """At the peak, on one device."""
     standing = PROCESS_BYTES[kind] + _weights_bytes(work)
-    return round(standing + max(_training_bytes(work), _measuring_bytes(work)))
+    held = standing + max(_training_bytes(work), _measuring_bytes(work))
+    return round(held * (work.num_processes if kind == "cpu" else 1))
 
 
 def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> float:
@@ -124,7 +127,8 @@ def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> floa
     forward = 2.0 * _multiplied(work.shape)
     scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
     a_token = (forward + _backward_flops(work)) / speed + scores * SECONDS_A_SCORE[kind]
-    training = tokens * a_token + num_steps * 3 * blocks
+    num_cards = work.num_processes if kind == "gpu" else 1
+    training = tokens * a_token / num_cards + num_steps * 3 * blocks
     optimizer = num_steps * work.trained * 4 * 8 / BYTES_READ_A_SECOND[kind]
     watching = 0.1 * training
     read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS

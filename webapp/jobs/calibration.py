@@ -81,6 +81,8 @@ def correction_for(base_model_id: str, method: str, kind: Kind) -> Correction:
     """By the last finished jobs of the same base model and method; where there is none of the same base model; else
     of the same kind of device."""
     finished = Job.objects.filter(state=State.SUCCEEDED, verdict_json__isnull=False, estimate_json__isnull=False)
+    # What several processes took is what the first one measured, and depends on how they are wired.
+    finished = finished.filter(num_processes=1)
     finished = finished.filter(live__device__startswith="cuda" if kind == "gpu" else "cpu")
     of_model = finished.filter(base_model_id=base_model_id)
     for alike in (of_model.filter(recipe_json__method=method), of_model, finished):

@@ -86,8 +86,9 @@ def _work(form: JobForm, method: str = "") -> Work | None:
         return None
     knobs = form.auto_of(METHODS[method]) if method else form.knobs
     return work_of(
-        form.version, form.base_model, task=form.task, method=method or form.method.name, knobs=knobs, sizes=form.sizes
-    )
+        form.version, form.base_model, task=form.task, method=method or form.method.name, knobs=knobs, sizes=form.sizes,
+        num_processes=form.wishes.num_processes,
+    )  # fmt: skip
 
 
 def _costs(work: Work) -> Costs:

@@ -84,7 +84,10 @@ def estimate_now(
         sizes = split_sizes(version.num_rows)
     except TooFewRows:
         return None
-    work = work_of(version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=sizes)
+    work = work_of(
+        version, base_model, task=recipe.task, method=recipe.method, knobs=recipe.knobs, sizes=sizes,
+        num_processes=needs.num_processes,
+    )  # fmt: skip
     workers = workers_for(database_now(), needs)
     place = best_place(places_of(work, base_model.id, workers))
     return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))

@@ -25,6 +25,7 @@ def work_of(
     method: str,
     knobs: Mapping[str, KnobValue],
     sizes: SplitSizes,
+    num_processes: int = 1,
 ) -> Work:
     """Lengths are those counted for the preview where somebody looked at it, else guessed from characters."""
     answer = 1 if task == "classify" else _tokens(version, "output", "longest")
@@ -39,6 +40,7 @@ def work_of(
         mean_tokens=max(1.0, mean),
         longest_tokens=max(1, longest),
         answer_tokens=max(1, min(answer, MOST_ANSWER_TOKENS)),
+        num_processes=num_processes,
     )
 
 
