@@ -33,6 +33,8 @@ class Run(BaseModel):
     figures: Figures
     threads: int
     machine: str
+    load: float = 0.0
+    """Of the machine when it began: others' work makes figures worth less."""
     at: float = Field(default_factory=time.time)
 
     @property

@@ -18,7 +18,7 @@ LAYERS = [
     (HIDDEN, HIDDEN), (HIDDEN, KEYS), (HIDDEN, KEYS), (HIDDEN, HIDDEN), (HIDDEN, WIDE), (HIDDEN, WIDE), (WIDE, HIDDEN),
 ]  # fmt: skip
 """Of a block: how wide what goes in, and what comes out: q, k, v, o, gate, up, down."""
-TIMES = 15
+TIMES = 9
 
 
 def run_floor(part: str, turn: Turn) -> Figures:

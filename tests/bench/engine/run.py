@@ -7,7 +7,7 @@ cut goes on. `--only prompt-heavy,short` takes these parts alone, `--who ours` t
 
 import argparse
 import json
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -65,25 +65,28 @@ def _chosen(names: list[str], who: list[str]) -> list[Part]:
 def _measure(part: Part, repeats: int, into: Path) -> Iterator[str]:
     """All take turns, then all again. What fails is told, and tried when the bench is run again."""
     for repeat in range(min(repeats, part.most_repeats)):
-        for who, measure in part.measures.items():
+        for who in part.measures:
             runs = read_runs(into)
             if (part.name, who, repeat) in {run.key for run in runs}:
                 continue
-            folder = Path(tempfile.mkdtemp(prefix="gw-engine-"))
             try:
-                figures = measure(Turn(folder, repeat, runs))
+                run = _run(part, who, repeat, runs)
             except RuntimeError as error:
                 yield f"{part.name}, {who}: {error}"
                 continue
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            add_run(
-                into,
-                Run(part=part.name, who=who, repeat=repeat, figures=figures, threads=THREADS, machine=machine()),
-            )
-            yield f"{part.name}, {who}, {repeat + 1}: " + ", ".join(
-                f"{name} {value:.4g}" for name, value in figures.items()
-            )
+            add_run(into, run)
+            told = ", ".join(f"{name} {value:.4g}" for name, value in run.figures.items())
+            yield f"{part.name}, {who}, {repeat + 1}: {told} (load {run.load:.1f})"
+
+
+def _run(part: Part, who: str, repeat: int, runs: Sequence[Run]) -> Run:
+    """Raises RuntimeError where a measured process fails."""
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="gw-engine-") as scratch:
+        figures = part.measures[who](Turn(Path(scratch), repeat, runs))
+    return Run(
+        part=part.name, who=who, repeat=repeat, figures=figures, threads=THREADS, machine=machine(), load=load
+    )  # fmt: skip
 
 
 def _forget(chosen: list[Part], into: Path) -> None:
