@@ -23,6 +23,7 @@ from webapp.contract.methods import METHODS
 from worker.engine.encode import Encoded
 from worker.engine.forward import Model, row_losses, token_losses, unwrapped
 from worker.engine.levers import packed_attention
+from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.low_rank import quicken_lora
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.levers.packed_rows import LEAST_SHARED, Layout, pack
@@ -234,3 +235,37 @@ def test_a_norm_is_transformers_own() -> None:
         # transformers' own norm computes in 32 bits, whatever it is given; ours in 64 here.
         torch.testing.assert_close(quick[name], one, rtol=1e-4, atol=1e-5)
     assert unwrapped(model) is model
+
+
+def test_a_remembered_trunk_gives_the_gradients_of_one_computed_anew(tmp_path: Path) -> None:
+    """Also for rows that meet other rows than before, and so share another start."""
+    model = trained_model(make_llama(tmp_path / "base"), "freezing", num_blocks=1)
+    rows = [row([*SHARED, 9, 8, 7]), row([*SHARED, 9, 8, 7, 6, 7]), row([*SHARED, *[6, 3] * 9]), row([7, 6, 5, 4, 3])]
+    pairs = [[0, 1], [2, 3], [1, 2]]
+    plain = [gradients(token_losses(model, [rows[at] for at in pair])[0].sum(), model) for pair in pairs]
+    remember_trunk(model, tmp_path / "cache", num_tokens=1000)
+    blocks_run: list[int] = []
+    model.model.layers[0].register_forward_hook(lambda *_: blocks_run.append(1))
+    quick = [gradients(token_losses(model, [rows[at] for at in pair])[0].sum(), model) for pair in pairs]
+    assert len(blocks_run) == 2
+    for ours, theirs in zip(quick, plain, strict=True):
+        assert ours.keys() == theirs.keys() != set()
+        for name, one in theirs.items():
+            torch.testing.assert_close(ours[name], one, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize(("method", "knobs"), [
+    ("lora", {}), ("full", {}), ("prompt_tuning", {}), ("freezing", {"also": "norms"}), ("freezing", {"num_blocks": 2}),
+])  # fmt: skip
+def test_no_trunk_is_remembered_where_none_is_frozen(tmp_path: Path, method: str, knobs: dict[str, Any]) -> None:
+    model = trained_model(make_llama(tmp_path / "base"), method, **knobs)
+    remember_trunk(unwrapped(model), tmp_path / "cache", num_tokens=1000)
+    assert not hasattr(unwrapped(model), "frozen_trunk")
+
+
+def test_no_trunk_is_remembered_without_room_or_with_dropout(tmp_path: Path) -> None:
+    model = trained_model(make_llama(tmp_path / "base"), "freezing", num_blocks=1)
+    remember_trunk(model, tmp_path / "cache", num_tokens=10**15)
+    model.config.attention_dropout = 0.1
+    remember_trunk(model, tmp_path / "cache", num_tokens=1000)
+    assert not hasattr(model, "frozen_trunk")

@@ -91,16 +91,23 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
     inputs = text if virtual is None else torch.cat([virtual.to(text.dtype), text])
     cache = None if prompt is None or virtual is not None else prompt
     before = 0 if cache is None else cache.get_seq_length()
-    states = causal.base_model(
-        inputs_embeds=inputs[None],
-        position_ids=_moved(layout.positions, inputs.device)[None] + before,
-        # Four dimensions are passed on as they are: a mask over all pairs of tokens is neither built nor looked at.
-        attention_mask=inputs.new_zeros(1, 1, 1, 1),
-        past_key_values=cache,
-        use_cache=False,
-        layout=layout,
-    ).last_hidden_state[0]
-    return Hidden(states, layout, num_virtual)
+    positions = _moved(layout.positions, inputs.device)[None] + before
+
+    def run(into_blocks: Tensor | None) -> Tensor:
+        output: Tensor = causal.base_model(
+            inputs_embeds=inputs[None] if into_blocks is None else into_blocks,
+            position_ids=positions,
+            # Four dimensions are passed on as they are: a mask over all pairs of tokens is neither built nor looked at.
+            attention_mask=inputs.new_zeros(1, 1, 1, 1),
+            past_key_values=cache,
+            use_cache=False,
+            layout=layout,
+        ).last_hidden_state
+        return output
+
+    trunk = getattr(causal, "frozen_trunk", None)
+    states = run(None) if trunk is None else trunk.states(rows, layout, run)
+    return Hidden(states[0], layout, num_virtual)
 
 
 def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]:

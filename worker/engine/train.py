@@ -22,6 +22,7 @@ from worker.engine.fit import Fit
 from worker.engine.forgetting import GeneralTexts
 from worker.engine.forward import Model, unwrapped
 from worker.engine.inputs import Inputs, read_inputs
+from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.methods.pissa import START
@@ -66,6 +67,7 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     model, untouched = build(base, recipe, job_dir, place)
+    remember_trunk(unwrapped(model), job_dir / CACHE, sum(rows.train.lengths))
     share_out(model, group, place.device)
     measuring = Measuring(rows, tokenizer, general, untouched, options.micro_batch_divisor, wanted, report)
 
@@ -89,8 +91,7 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
     report(PhaseMoved(phase="saving", sentence="Saving the adapter.", seconds_left=SAVE_SECONDS))
     _save_adapter(inputs, training, tokenizer, rows, after)
     shutil.rmtree(job_dir / CACHE, ignore_errors=True)
-    adapter = job_dir / ADAPTER
-    report(Saved(manifest_sha256=sha256(adapter / MANIFEST), size_bytes=weight_bytes(adapter)))
+    report(_saved(job_dir / ADAPTER))
     report(Finished(train_seconds=standing.seconds, total_seconds=time.monotonic() - training.began))
 
 
@@ -103,6 +104,10 @@ def build(base: Model, recipe: Recipe, job_dir: Path, place: Place) -> tuple[Mod
     if recipe.knobs["gradient_checkpointing"] == "yes":
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model, untouched
+
+
+def _saved(adapter: Path) -> Saved:
+    return Saved(manifest_sha256=sha256(adapter / MANIFEST), size_bytes=weight_bytes(adapter))
 
 
 def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, resumed_step: int) -> Started:
