@@ -25,6 +25,10 @@ class Person(Client):
             self.http.post("/models/register", headers={"X-CSRFToken": self.http.cookies["csrftoken"]}, data=fields)
         )
 
+    def job_cancel(self, url: str) -> None:
+        headers = {"X-CSRFToken": self.http.cookies["csrftoken"]}
+        self._ok(self.http.post(f"{url.rstrip('/')}/cancel", headers=headers))
+
     def adapter_download(self, job_url: str) -> bytes:
         """Follow the link that a succeeded job's page shows."""
         link = re.search(r'href="(/adapters/versions/[^"]+/download)"', self.page(job_url))

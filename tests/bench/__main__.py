@@ -1,4 +1,7 @@
-"""Figures, each with the machine they were taken on: `python -m tests.bench submit`, presets, estimates, engine."""
+"""Figures, each with the machine they were taken on.
+
+`python -m tests.bench submit, presets, estimates, engine or first-step`.
+"""
 
 import os
 import sys
@@ -13,10 +16,14 @@ django.setup()
 
 from tests.bench.engine.run import engine  # noqa: E402
 from tests.bench.estimates import estimates  # noqa: E402
+from tests.bench.first_step import first_step  # noqa: E402
 from tests.bench.presets import presets  # noqa: E402
 from tests.bench.submit import submit  # noqa: E402
 
-BENCHES = {"submit": lambda _words: submit(), "presets": presets, "estimates": estimates, "engine": engine}
+BENCHES = {
+    "submit": lambda _words: submit(), "presets": presets, "estimates": estimates, "engine": engine,
+    "first-step": first_step,
+}  # fmt: skip
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
