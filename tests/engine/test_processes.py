@@ -42,6 +42,15 @@ def assert_same_weights(job_dir: Path, whole: Attempt) -> None:
         torch.testing.assert_close(again.weights[name], weight, rtol=1e-4, atol=1e-5)
 
 
+def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
+    """Two processes, as a person starts them by hand."""
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *words],
+        cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
 def test_rows_are_dealt_alike_in_tokens_and_all_of_them() -> None:
     lengths = [9, 1, 5, 4, 4, 1]
     shares = deal([0, 1, 2, 3, 4, 5], lengths, 2)
@@ -57,9 +66,7 @@ def test_what_one_process_began_two_end_as_if_it_had_been_one(tmp_path: Path) ->
     assert len(whole.trace) == 8, "a second step an epoch, with what is left of the rows"
     job_dir = lay_job(tmp_path, **knobs)
     first = asked(job_dir, "stop", "stepped", 3)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "worker.engine"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*torchrun, str(job_dir)], cwd=PROJECT, env=environment, capture_output=True, text=True)
+    done = torchrun("-m", "worker.engine", str(job_dir))
     assert done.returncode == 0, done.stderr
     assert_same_training(losses(first.events) | losses(events_of(job_dir)), whole)
     assert_same_weights(job_dir, whole)
@@ -80,6 +87,39 @@ def test_what_two_processes_began_with_a_shared_out_base_one_ends_alone(tmp_path
     ended = Attempt(with_options(job_dir))
     assert_same_training(began | losses(ended.events), whole)
     assert_same_weights(job_dir, whole)
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+import torch
+from torch.distributed.tensor import DTensor
+from webapp.contract.recipe import Recipe
+from worker.engine.methods import ENGINE_METHODS
+from worker.engine.model import Place, load_base
+from worker.engine.process_group import ProcessGroup
+from worker.engine.processes import seat_taken
+from worker.engine.sharding import share_out
+job_dir = Path(sys.argv[1])
+group = ProcessGroup(seat_taken(), is_sharded=True)
+recipe = Recipe.model_validate_json((job_dir / "recipe.json").read_text())
+here = torch.device("cpu")
+base = load_base(job_dir / "base_model", "generate", Place(here, torch.float32, torch.float32), [])
+model = ENGINE_METHODS["lora"].build(base, recipe, job_dir / "base_model")
+whole = {name: one.numel() for name, one in model.named_parameters()}
+share_out(model, group, here)
+for name, one in model.named_parameters():
+    held = one.to_local().numel() if isinstance(one, DTensor) else one.numel()
+    is_frozen_block = ".layers." in name and not one.requires_grad
+    assert held == whole[name] // (2 if is_frozen_block else 1), (name, held, whole[name])
+"""
+
+
+@pytest.mark.slow
+def test_of_a_shared_out_block_each_holds_half_and_of_what_is_trained_all(tmp_path: Path) -> None:
+    (tmp_path / "holds.py").write_text(HOLDS)
+    done = torchrun(str(tmp_path / "holds.py"), str(lay_job(tmp_path)))
+    assert done.returncode == 0, done.stderr
 
 
 @contextmanager

@@ -45,6 +45,7 @@ class ProcessGroup:
     def __init__(self, seat: Seat, *, is_sharded: bool = False) -> None:
         self.rank, self.size, self.is_sharded = seat.rank, seat.size, is_sharded and seat.size > 1
         self.is_in_step = False
+        self._threads_alone = torch.get_num_threads()
         if self.size > 1:
             _join(seat)
 
@@ -56,7 +57,7 @@ class ProcessGroup:
         """What is shared out afterwards is loaded into main memory, as it may be larger than a card."""
         return place._replace(device=torch.device("cpu")) if self.is_sharded else place
 
-    def step_loss(self, model: Model, rows: EncodedRows, numbers: Sequence[int], budget: int, *, step: int) -> float:
+    def step_loss(self, model: Model, rows: EncodedRows, numbers: Sequence[int], budget: int, *, step: int) -> Tensor:
         """For the first: mean loss over the labels of these rows, its gradient in the weights, whoever took part."""
         if self.size == 1:
             return step_loss(model, [rows[number] for number in numbers], budget)
@@ -64,7 +65,9 @@ class ProcessGroup:
         self.say(Say.STEP, [step, budget, num_labels, *numbers])
         return self.take_part(model, rows, numbers, budget, num_labels)
 
-    def take_part(self, model: Model, rows: EncodedRows, numbers: Sequence[int], budget: int, num_labels: int) -> float:
+    def take_part(
+        self, model: Model, rows: EncodedRows, numbers: Sequence[int], budget: int, num_labels: int
+    ) -> Tensor:
         """For everyone: the own share of a step with the first one's weights. What it adds up to is the first's."""
         trainable = [weight for weight in model.parameters() if weight.requires_grad]
         self._give(trainable)
@@ -106,6 +109,7 @@ class ProcessGroup:
 
     def leave(self) -> None:
         dist.destroy_process_group()
+        torch.set_num_threads(self._threads_alone)
         self.size = 1
 
     def _give(self, weights: Iterable[Tensor]) -> None:
@@ -116,21 +120,22 @@ class ProcessGroup:
                 for weight, values in zip(bucket, _cut(flat, bucket), strict=True):
                     weight.detach().copy_(values)
 
-    def _add_up(self, weights: Sequence[Tensor], loss: float) -> float:
+    def _add_up(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
         """The first's gradients and loss become the sums of everyone's. A weight that nobody's rows have touched has
         no gradient, as in a lone process, and is left alone by the optimizer."""
-        told = torch.tensor([loss, *(weight.grad is not None for weight in weights)], dtype=torch.float64)
-        dist.reduce(told, 0)
+        dist.reduce(loss, 0)
+        touched = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.long)
+        dist.reduce(touched, 0)  # in main memory, so that no card is waited for
         for bucket in _buckets(weights):
             found = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in bucket]
             flat = torch.cat([gradient.flatten() for gradient in found])
             dist.reduce(flat, 0)
             for weight, gradient in zip(bucket, _cut(flat, bucket), strict=True):
                 weight.grad = gradient
-        for weight, num_touched in zip(weights, told[1:].tolist(), strict=True):
+        for weight, num_touched in zip(weights, touched.tolist(), strict=True):
             if not (self.is_first and num_touched):
                 weight.grad = None
-        return float(told[0])
+        return loss
 
 
 ALONE = ProcessGroup(Seat())

@@ -22,6 +22,8 @@ def share_out(model: Model, group: ProcessGroup, device: torch.device) -> list[F
     if not group.is_sharded:
         return []
     mesh = init_device_mesh(device.type, (group.size,))
+    # Who has kept what comes out of frozen blocks would not go through them with the others.
+    unwrapped(model).frozen_trunk = None
     blocks = []
     names = set(unwrapped(model)._no_split_modules)
     for block in [module for module in model.modules() if type(module).__name__ in names]:
