@@ -10,7 +10,7 @@ from tests.bench.engine.rows import even, ragged
 from tests.bench.engine.turn import Part, Turn
 
 LORA = {"rank": 16, "alpha": 32}
-RAGGED = Race(ragged, "lora", LORA, num_steps=12)
+RAGGED = Race(ragged, "lora", {**LORA, "max_length": 700}, num_steps=12)
 EVEN = Race(even, "lora", LORA, num_steps=16)
 TRIED = [
     Config(precision, attention)
