@@ -78,7 +78,7 @@ def test_a_step_cut_in_pieces_has_the_same_gradient(base: Path) -> None:
     found = []
     for budget in (4096, 20):
         model.zero_grad()
-        loss = step_loss(model, rows[:8], budget)
+        loss = step_loss(model, rows[:8], budget).item()
         found.append((loss, [weight.grad.clone() for weight in model.parameters() if weight.requires_grad]))
     (whole, whole_gradients), (pieces, piece_gradients) = found
     assert whole == pytest.approx(pieces, rel=1e-5)

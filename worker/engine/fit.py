@@ -10,6 +10,7 @@ import torch
 from webapp.contract.events import Evaluated, Event, FinishedEarly, Stepped
 from worker.engine.batches import epoch_steps, token_budget
 from worker.engine.errors import Stop, TrainingError
+from worker.engine.figures import Figures, FiguresOnTheWay
 from worker.engine.forward import Model, mixed_precision
 from worker.engine.inputs import Inputs
 from worker.engine.measure import mean_loss
@@ -55,6 +56,7 @@ class Fit:
         self.rows, self.validation, self.recipe = rows.train, rows.validation, inputs.recipe
         self.shelf, self.divisor, self.seconds_after = shelf, inputs.options.micro_batch_divisor, seconds_after
         self.group, self.wanted, self.report, self.forgetting = group, wanted, report, forgetting
+        self.figures = FiguresOnTheWay(is_late=training.is_on_card)
         self.lr, self.batch_size = self.recipe.number("learning_rate"), self.recipe.whole("batch_size")
         self.steps_an_epoch = math.ceil(len(self.rows) / self.batch_size)
         self.total_steps = self.steps_an_epoch * self.recipe.whole("epochs")
@@ -75,20 +77,21 @@ class Fit:
                 break
             # ---------------------------------------------------------------- one optimizer step
             step = standing.step + 1
+            learning_rate = self.lr * self._multiplier(step)
             for group in training.optimizer.param_groups:
-                group["lr"] = self.lr * self._multiplier(step)
+                group["lr"] = learning_rate
             loss = self.group.step_loss(training.model, self.rows, numbers, budget, step=step)
-            _finite(loss, step, self.lr, is_start=standing.step == 0)
             norm = torch.nn.utils.clip_grad_norm_(training.trainable.values(), LARGEST_GRADIENT_NORM)
-            _finite(norm.item(), step, self.lr)
+            tokens = standing.tokens + sum(self.rows.lengths[number] for number in numbers)
+            arrived = self.figures.send(Figures(step, learning_rate, tokens), loss, norm)
+            self._check(arrived)
             training.optimizer.step()
             training.optimizer.zero_grad(set_to_none=True)
             # ---------------------------------------------------------------- note and tell
-            standing.step = step
-            standing.tokens += sum(self.rows.lengths[number] for number in numbers)
+            standing.step, standing.tokens = step, tokens
             standing.seconds = time.monotonic() - began
             standing.peak_memory_bytes = max(standing.peak_memory_bytes, peak_memory_bytes())
-            self._tell(loss)
+            self._tell(arrived)
             # ---------------------------------------------------------------- once in a while: watch, save
             if step % self.watch_every == 0 or step == self.total_steps:
                 self._watch()
@@ -122,16 +125,29 @@ class Fit:
         schedule, warmup = str(self.recipe.knobs["schedule"]), self.recipe.number("warmup_ratio")
         return step_multiplier(step, self.total_steps, schedule=schedule, warmup_ratio=warmup)
 
-    def _tell(self, loss: float) -> None:
+    def _check(self, arrived: Figures | None) -> None:
+        """Before the optimizer's step on a processor; on a card a step later, and before anything is kept of it."""
+        if arrived is not None:
+            _finite(arrived.loss, arrived.step, self.lr, is_start=arrived.step == 1)
+            _finite(arrived.norm, arrived.step, self.lr)
+
+    def _await_figures(self) -> None:
+        arrived = self.figures.arrive()
+        self._check(arrived)
+        self._tell(arrived)
+
+    def _tell(self, arrived: Figures | None) -> None:
+        if arrived is None:
+            return
         standing = self.standing
         self.report(
             Stepped(
-                step=standing.step,
+                step=arrived.step,
                 total_steps=self.total_steps,
-                epoch=standing.step / self.steps_an_epoch,
-                loss=loss,
-                learning_rate=self.training.optimizer.param_groups[0]["lr"],
-                tokens=standing.tokens,
+                epoch=arrived.step / self.steps_an_epoch,
+                loss=arrived.loss,
+                learning_rate=arrived.learning_rate,
+                tokens=arrived.tokens,
                 tokens_per_second=standing.tokens / standing.seconds,
                 seconds_left=standing.seconds / standing.step * (self.total_steps - standing.step)
                 + self.seconds_after(standing),
@@ -141,6 +157,7 @@ class Fit:
 
     def _watch(self) -> None:
         """Measure the validation rows, and take a copy of the weights if they never did better."""
+        self._await_figures()
         standing = self.standing
         model = self.training.model
         if standing.watched_step < 0:
@@ -170,6 +187,7 @@ class Fit:
         return loss
 
     def _save(self) -> None:
+        self._await_figures()
         standing = self.standing
         standing.total_seconds = time.monotonic() - self.training.began
         standing.energy_wh = self.training.energy.watt_hours()

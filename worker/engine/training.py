@@ -77,6 +77,10 @@ class Training:
             fused=next(iter(self.trainable.values())).is_cuda,
         )
 
+    @property
+    def is_on_card(self) -> bool:
+        return next(iter(self.trainable.values())).is_cuda
+
     def end(self) -> None:
         """Put the best weights in, and let go of all that only a next step would need."""
         _put(self.trainable, self.best)
