@@ -57,20 +57,25 @@ def first_step(words: list[str]) -> Iterator[str]:
 
 
 def _ours(home: Path, num_submits: int) -> Iterator[str]:
+    waits = []
+    for number, marks in enumerate(submits(home, num_submits)):
+        told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in marks.items())
+        yield f"{'first job after the start' if number == 0 else f'submit {number}'}: {told}"
+        if number:
+            waits.append(marks["stepped"])
+    yield f"median from submit to the first step: {statistics.median(waits):.2f} s of {len(waits)}"
+
+
+def submits(home: Path, num_submits: int) -> Iterator[dict[str, float]]:
+    """The marks of the first job after the start of a stack, and of so many more."""
     with running_stack(home / "data", GRAFTWORK_STANDBY="yes") as stack:
         person = Person(stack)
         person.base_model_register(base_model_folder(SMOLLM2), title=MODEL)
         version = person.dataset_upload(_file(home), name="Dates", mapping={"input": "input", "output": "output"})
         launcher = psutil.Process(stack.process.pid)
-        waits = []
         for number in range(num_submits + 1):
             _until_rested(launcher)
-            marks = _submit(person, stack.home, version, number)
-            told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in marks.items())
-            yield f"{'first job after the start' if number == 0 else f'submit {number}'}: {told}"
-            if number:
-                waits.append(marks["stepped"])
-        yield f"median from submit to the first step: {statistics.median(waits):.2f} s of {len(waits)}"
+            yield _submit(person, stack.home, version, number)
 
 
 def _submit(person: Person, home: Path, version: str, number: int) -> dict[str, float]:
