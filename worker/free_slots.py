@@ -62,6 +62,11 @@ class FreeSlots:
             with suppress(OSError):
                 os.close(lock)
 
+    def is_lent(self, number: int) -> bool:
+        """Whether another slot's job has taken it."""
+        with self._lock:
+            return any(number in numbers for own, numbers in self._taken.items() if own != number)
+
     def _free(self) -> dict[int, Slot]:
         taken = {number for numbers in self._taken.values() for number in numbers}
         return {number: slot for number, slot in self._serving.items() if number not in taken}

@@ -116,18 +116,22 @@ class Slots:
                 continue
             if taken is None:
                 connection.close()
-                self._see_to(standby)
+                self._see_to(standby, is_lent=self._free.is_lent(number))
                 self._bell.wait(rings_before, settings.TIMING.poll)
             else:
                 self._run(*taken, standby)
 
-    def _see_to(self, standby: Standby | None) -> None:
+    def _see_to(self, standby: Standby | None, *, is_lent: bool) -> None:
         """Nothing else is to be done."""
         if standby is not None:
-            standby.keep() if self.worker.intent == Intent.ACTIVE else standby.end()
+            standby.keep() if self.worker.intent == Intent.ACTIVE and not is_lent else standby.end()
 
     def _run(self, job: Job, slot: Slot, standby: Standby | None) -> None:
         try:
+            if slot.more_locks:
+                # It begins cold: none that stands by, here or in the slots it took, keeps memory of its cards.
+                self._see_to(standby, is_lent=True)
+                self.ring()
             Run(job, slot, self.order, standby).carry_out()
             memory_kills_note(memory_note_path(self.worker))
         finally:

@@ -43,6 +43,7 @@ def test_a_job_on_several_sees_all_their_cards_and_takes_them_until_it_ends(tmp_
     assert taken and taken[1].variables["CUDA_VISIBLE_DEVICES"] == "GPU-1,GPU-0"
     assert free.take(0, wanting(1), num_for) is None
     assert free.take(2, wanting(2), num_for) is None, "only one is free"
+    assert [free.is_lent(number) for number in (0, 1, 2)] == [True, False, False]
     free.give_back(taken[1])
     assert free.take(2, wanting(3), num_for)
 
