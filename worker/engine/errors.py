@@ -33,7 +33,7 @@ class Stop(Exception):
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """safetensors wraps the system's words in an exception of its own, datasets hangs it behind one."""
+    """safetensors wraps the system's words in an exception of its own."""
     return any(
         (isinstance(one, OSError) and one.errno in _STORAGE_FULL)
         or any(words in str(one) for words in _STORAGE_FULL.values())

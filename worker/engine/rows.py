@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from datasets import Dataset, disable_progress_bars
-from datasets.exceptions import DatasetGenerationError
-from pyarrow import ArrowInvalid
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
@@ -16,7 +18,20 @@ from webapp.contract.split import Side
 from worker.engine.encode import Encoded, Tokenizer, row_encoder
 from worker.engine.errors import TrainingError, is_storage_full
 
-CACHE = "cache"
+CACHE, ENCODED = "cache", "rows.arrow"
+CHUNK_ROWS = 512
+"""Of rows in memory at once."""
+
+_IDS = pa.list_(pa.int32())
+_SCHEMA = pa.schema(
+    {
+        "line": pa.int64(), "input": pa.string(), "output": pa.string(), SPLIT_COLUMN: pa.string(),
+        "ids": _IDS, "trained": pa.list_(pa.bool_()), "prompt": _IDS, "label": pa.int64(),
+        "is_truncated": pa.bool_(), "target": _IDS,
+    }
+)  # fmt: skip
+
+Numbers = NDArray[np.int64]
 
 
 class HeldOut(NamedTuple):
@@ -36,13 +51,13 @@ class RowText(NamedTuple):
 
 
 class EncodedRows(Sequence[Encoded]):
-    """Rows of one side of the split."""
+    """Rows of one side of the split: `numbers` says which of the table's."""
 
-    def __init__(self, table: Any) -> None:
-        self._texts = table.select_columns(list(RowText._fields))
-        self._table = table.select_columns(list(Encoded._fields))
-        targets = table["target"] if len(table) else []
-        self.lengths: list[int] = [len(ids) + len(target) for ids, target in zip(table["ids"], targets, strict=True)]
+    def __init__(self, table: pa.Table, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._batches = table.to_batches()
+        self._begins = np.cumsum([0, *(len(batch) for batch in self._batches)])
+        self.lengths: list[int] = (_lengths(table, "ids") + _lengths(table, "target"))[numbers].tolist()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -54,10 +69,15 @@ class EncodedRows(Sequence[Encoded]):
     def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        return Encoded(**self._table[index])
+        return Encoded(*self._values(index, Encoded._fields))
 
     def text(self, index: int) -> RowText:
-        return RowText(**self._texts[index])
+        return RowText(*self._values(index, RowText._fields))
+
+    def _values(self, index: int, names: Sequence[str]) -> list[Any]:
+        number = self._numbers[index]
+        at = int(np.searchsorted(self._begins, number, "right")) - 1
+        return [_plain(self._batches[at].column(name)[number - self._begins[at]]) for name in names]
 
 
 class JobRows(NamedTuple):
@@ -76,46 +96,71 @@ class JobRows(NamedTuple):
 def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer, *, cache: str = CACHE) -> JobRows:
     """Raises TrainingError where a side of the split has no row, or nothing of a row is left to train on. `cache`: the
     folder in the job's own in which this process keeps them."""
-    table = _table(job_dir, job_dir / cache)
-    labels = sorted(set(table["output"])) if recipe.task == "classify" else []
+    labels = _labels(job_dir / ROWS) if recipe.task == "classify" else []
     encode = row_encoder(recipe.task, recipe.whole("max_length"), tokenizer, labels)
-    table = table.map(lambda row: encode(row)._asdict(), new_fingerprint="encoded")
-    sides: dict[Side, Any] = {side: _side(table, side) for side in ("train", "validation", "test")}
-    train, test = sides["train"], sides["test"]
+    table = _encoded(job_dir / ROWS, job_dir / cache, encode)
+    numbers = {side: _side(table, side) for side in ("train", "validation", "test")}
+    train, test = numbers["train"], table.take(numbers["test"])
     return JobRows(
-        train=EncodedRows(train),
-        validation=EncodedRows(sides["validation"]),
-        test=EncodedRows(test),
-        held_out=HeldOut(list(test["line"]), list(test["input"]), list(test["output"])),
+        **{side: EncodedRows(table, numbers[side]) for side in numbers},
+        held_out=HeldOut(*(test[name].to_pylist() for name in RowText._fields)),
         labels=labels,
-        common_label=max(labels, key=list(train["output"]).count) if labels else "",
-        max_new_tokens=_longest_answer(train),
-        num_truncated=sum(table["is_truncated"]),
+        common_label=_most_common(table["output"].take(train), labels) if labels else "",
+        max_new_tokens=_longest_answer(table, train),
+        num_truncated=pc.sum(table["is_truncated"]).as_py(),
     )
 
 
-def _table(job_dir: Path, cache: Path) -> Any:
-    disable_progress_bars()
+def _labels(path: Path) -> list[str]:
+    return sorted({label for batch in _batches(path, ["output"]) for label in batch["output"].unique().to_pylist()})
+
+
+def _encoded(path: Path, cache: Path, encode: Any) -> pa.Table:
+    """All rows, in a file that is mapped into memory: what is not looked at takes none."""
     # What an earlier run of this folder has left there may be of other rows or another recipe.
     shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir()
+    with pa.OSFile(str(cache / ENCODED), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        for batch in _batches(path):
+            rows = [{**row, **encode(row)._asdict()} for row in batch.to_pylist()]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_SCHEMA))
+    return pa.ipc.open_file(pa.memory_map(str(cache / ENCODED))).read_all()
+
+
+def _batches(path: Path, columns: list[str] | None = None) -> Any:
     try:
-        return Dataset.from_parquet(str(job_dir / ROWS), cache_dir=str(cache))
-    except (FileNotFoundError, ArrowInvalid, DatasetGenerationError) as error:
+        yield from pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
         if is_storage_full(error):
             raise
         message = f"The job's rows cannot be read: {ROWS} is missing or damaged. Start the job again from its dataset."
         raise TrainingError("data", message, f"{type(error).__name__}: {error}"[:500]) from error
 
 
-def _side(table: Any, side: Side) -> Any:
-    rows = table.filter(lambda value: value == side, input_columns=SPLIT_COLUMN, new_fingerprint=side)
-    if len(rows) == 0:
+def _side(table: pa.Table, side: Side) -> Numbers:
+    numbers = np.flatnonzero(pc.equal(table[SPLIT_COLUMN], side).to_numpy())
+    if len(numbers) == 0:
         raise TrainingError("data", f"No row is left for the side “{side}” of the split. Add more different rows.")
-    return rows
+    return numbers
 
 
-def _longest_answer(train: Any) -> int:
+def _most_common(outputs: pa.ChunkedArray, labels: list[str]) -> str:
+    counts = {count["values"]: count["counts"] for count in pc.value_counts(outputs).to_pylist()}
+    return max(labels, key=lambda label: counts.get(label, 0))
+
+
+def _longest_answer(table: pa.Table, train: Numbers) -> int:
     """Tokens a good answer may need: the longest last answer of the training rows and a little, 256 at the most."""
-    columns = zip(train["ids"], train["prompt"], train["target"], strict=True)
-    longest = max(len(target) or len(ids) - len(prompt) for ids, prompt, target in columns)
-    return min(longest + 8, 256)
+    target = _lengths(table, "target")
+    answers = np.where(target > 0, target, _lengths(table, "ids") - _lengths(table, "prompt"))
+    return min(int(answers[train].max()) + 8, 256)
+
+
+def _lengths(table: pa.Table, name: str) -> Numbers:
+    lengths: Numbers = pc.list_value_length(table[name]).to_numpy().astype(np.int64)
+    return lengths
+
+
+def _plain(value: pa.Scalar) -> Any:
+    """A list many times faster than Arrow's own way makes it."""
+    return value.values.to_numpy(zero_copy_only=False).tolist() if isinstance(value, pa.ListScalar) else value.as_py()
