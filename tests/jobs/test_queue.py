@@ -12,7 +12,8 @@ from tests.adapters.verdicts import make_verdict
 from tests.factories import make_job, make_user, make_worker
 from tests.jobs.made import claim, make_succeeded, stepped, verdict_with
 from webapp.clock import database_now
-from webapp.jobs.attempts import job_record
+from webapp.contract.devices import Device
+from webapp.jobs.attempts import job_claim, job_record
 from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Job, Priority
 from webapp.jobs.queue import Waiting, queue_now, queue_order, starts_in
@@ -243,3 +244,17 @@ def test_a_high_priority_passes_everybody() -> None:
     make_worker()
     assert waiting_now(high).num_ahead == 0
     assert claim().id == high.id
+
+
+@pytest.mark.django_db
+def test_a_job_on_several_gpus_begins_when_enough_are_free_and_says_so() -> None:
+    assert starts_in([], [30.0, 0.0, 10.0], place=0, num_slots=2) == 10.0
+    card = Device(kind="gpu", name="A GPU", memory_bytes=10**10, uuid="GPU-1").model_dump()
+    worker = make_worker(devices_json=[card, card], slots=2)
+    running, wide = make_job(make_user()), make_job(make_user("bob"), num_processes=2)
+    assert waiting_now(running).sentence.startswith("This one is next")
+    assert job_claim(worker) == running
+    sentence = waiting_now(wide).sentence
+    assert sentence == (
+        "Waiting: 1 job is running and this one is next. It starts by itself when 2 GPUs of one worker are free."
+    )

@@ -56,8 +56,11 @@ def queue_now() -> list[Waiting]:
     return queue_order(waiting, num_running)
 
 
-def starts_in(durations: Sequence[float | None], free_in: Sequence[float | None], *, place: int) -> float | None:
-    """Seconds until the job at `place` begins: `durations` of the waiting jobs in order, `free_in` of each slot.
+def starts_in(
+    durations: Sequence[float | None], free_in: Sequence[float | None], *, place: int, num_slots: int = 1
+) -> float | None:
+    """Seconds until the job at `place`, which takes `num_slots`, begins: `durations` of the waiting jobs in order,
+    `free_in` of each slot.
 
     None as soon as something it depends on cannot be told.
     """
@@ -69,4 +72,4 @@ def starts_in(durations: Sequence[float | None], free_in: Sequence[float | None]
         if duration is None:
             return None
         heapq.heappush(slots, heapq.heappop(slots) + duration)
-    return slots[0]
+    return heapq.nsmallest(num_slots, slots)[-1]

@@ -9,7 +9,7 @@ from django.db.models import F
 from webapp.clock import database_now
 from webapp.jobs.calibration import foretold_of
 from webapp.jobs.models import Job, State
-from webapp.jobs.placing import why_no_worker
+from webapp.jobs.placing import misfit, slots_for, why_no_worker
 from webapp.jobs.queue import Waiting, queue_now, starts_in
 from webapp.shown import duration
 from webapp.workers.models import Intent, Worker
@@ -38,8 +38,9 @@ def waiting_now(job: Job) -> InQueue:
     if job.not_before is not None and job.not_before > now:
         seconds = (job.not_before - now).total_seconds()
         return InQueue(place, seconds, f"Waiting {duration(seconds)} before it is tried again. It starts by itself.")
-    seconds_left = _starts_in(order, place, workers)
-    return InQueue(place, seconds_left, _sentence(job, place, seconds_left))
+    num_slots = _slots_needed(job, workers)
+    seconds_left = _starts_in(order, place, workers, num_slots)
+    return InQueue(place, seconds_left, _sentence(job, place, seconds_left, num_slots))
 
 
 def new_job_starts_in(workers: list[Worker]) -> float | None:
@@ -48,7 +49,7 @@ def new_job_starts_in(workers: list[Worker]) -> float | None:
     return _starts_in(order, len(order), workers)
 
 
-def _sentence(job: Job, num_ahead: int, seconds: float | None) -> str:
+def _sentence(job: Job, num_ahead: int, seconds: float | None, num_slots: int) -> str:
     again = "A worker gave it back. " if job.attempt else ""
     when = "" if seconds is None else f" Expected to start in about {duration(seconds)}."
     if num_ahead:
@@ -57,17 +58,24 @@ def _sentence(job: Job, num_ahead: int, seconds: float | None) -> str:
     num_running = Job.objects.active().count()
     if num_running and seconds != 0:
         jobs = "1 job is" if num_running == 1 else f"{num_running} jobs are"
-        return f"{again}Waiting: {jobs} running and this one is next.{when} It starts by itself when a worker is free."
+        free = "a worker is free" if num_slots == 1 else f"{num_slots} GPUs of one worker are free"
+        return f"{again}Waiting: {jobs} running and this one is next.{when} It starts by itself when {free}."
     return f"{again}This one is next: a worker takes it within seconds."
 
 
-def _starts_in(order: list[Waiting], place: int, workers: list[Worker]) -> float | None:
+def _slots_needed(job: Job, workers: list[Worker]) -> int:
+    """By a job that some of these workers could take."""
+    able = [worker for worker in workers if worker.intent == Intent.ACTIVE and misfit(job, worker) is None]
+    return min((slots_for(job, worker) for worker in able), default=1)
+
+
+def _starts_in(order: list[Waiting], place: int, workers: list[Worker], num_slots: int = 1) -> float | None:
     """From what the running jobs say they need yet, and how long jobs like the waiting ones took before."""
     num_slots = sum(worker.slots for worker in workers if worker.intent == Intent.ACTIVE)
     left = [live.get("seconds_left") for live in Job.objects.active().values_list("live", flat=True)]
     free_in: list[float | None] = [*left, *([0.0] * max(0, num_slots - len(left)))]
     ahead = [waiting.id for waiting in order[:place]]
-    return starts_in(_durations(ahead), free_in, place=place)
+    return starts_in(_durations(ahead), free_in, place=place, num_slots=num_slots)
 
 
 def _durations(job_ids: list[UUID]) -> list[float | None]:
