@@ -13,7 +13,7 @@ FIRST_WRITTEN = {"bottleneck": Config("bf16 weights"), "full": Config("bf16 auto
 
 
 def _race(method: str, script: str) -> Race:
-    return Race(RAGGED.rows, method, {}, num_steps=NUM_STEPS, script=script)
+    return Race(RAGGED.rows, method, {}, num_steps=NUM_STEPS, script=script, is_judged=False)
 
 
 PARTS = (

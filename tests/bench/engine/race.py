@@ -40,13 +40,14 @@ class Config(NamedTuple):
 
 
 class Race(NamedTuple):
-    """What both train. `script`: the peer's."""
+    """What both train. `script`: the peer's; `is_judged`: whether the loss that is reached is compared as well."""
 
     rows: Callable[[int], list[Row]]
     method: str
     knobs: dict[str, KnobValue]
     num_steps: int
     script: str = "train.py"
+    is_judged: bool = True
 
     @property
     def num_train(self) -> int:
@@ -117,8 +118,8 @@ def encode_rows(recipe: Recipe, rows: list[Row], path: Path) -> None:
 
 
 def _held_out(race: Race, recipe: Recipe, folder: Path, adapter: Path) -> Figures:
-    if not (adapter / "adapter_model.safetensors").exists():
-        return {}  # not in a form that peft reads: the speed alone is compared
+    if not race.is_judged:
+        return {}
     seen = race.num_train + NUM_WATCHED_AND_JUDGED
     encode_rows(recipe, race.rows(seen + NUM_HELD_OUT)[seen:], folder / "held_out.jsonl")
     return {"held_out_loss": held_out_loss(base_model_folder(recipe.base_model), adapter, folder / "held_out.jsonl")}

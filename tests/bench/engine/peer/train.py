@@ -73,7 +73,27 @@ def main(spec: dict[str, Any]) -> None:
     model = AutoModelForCausalLM.from_pretrained(spec["base_model"], dtype=dtype, attn_implementation=spec["attention"])
     model = get_peft_model(model, METHODS[spec["method"]](spec))
     rows = [json.loads(line) for line in Path(spec["rows"]).read_text().splitlines()]
-    arguments = TrainingArguments(
+    optimizer = torch.optim.AdamW(
+        (one for one in model.parameters() if one.requires_grad), lr=spec["learning_rate"], weight_decay=0.0, fused=True
+    )
+    num_steps = spec["max_steps"] if spec["max_steps"] > 0 else math.ceil(len(rows) / spec["batch_size"])
+    schedule = LambdaLR(optimizer, lambda step: multiplier((step + 0.5) / num_steps, spec["warmup_ratio"]))
+    collator, clock = Collator(), Clock()
+    trainer = Trainer(
+        model,
+        arguments(spec),
+        data_collator=collator,
+        train_dataset=rows,
+        optimizers=(optimizer, schedule),
+        callbacks=[clock],
+    )
+    trainer.train()
+    model.save_pretrained(spec["folder"] + "/adapter")
+    write_figures(spec, clock, collator)
+
+
+def arguments(spec: dict[str, Any]) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=spec["folder"] + "/trainer",
         per_device_train_batch_size=spec["batch_size"],
         max_steps=spec["max_steps"],
@@ -87,23 +107,6 @@ def main(spec: dict[str, Any]) -> None:
         seed=spec["seed"],
         use_cpu=True,
     )
-    optimizer = torch.optim.AdamW(
-        (one for one in model.parameters() if one.requires_grad), lr=spec["learning_rate"], weight_decay=0.0, fused=True
-    )
-    num_steps = spec["max_steps"] if spec["max_steps"] > 0 else math.ceil(len(rows) / spec["batch_size"])
-    schedule = LambdaLR(optimizer, lambda step: multiplier((step + 0.5) / num_steps, spec["warmup_ratio"]))
-    collator, clock = Collator(), Clock()
-    trainer = Trainer(
-        model,
-        arguments,
-        data_collator=collator,
-        train_dataset=rows,
-        optimizers=(optimizer, schedule),
-        callbacks=[clock],
-    )
-    trainer.train()
-    model.save_pretrained(spec["folder"] + "/adapter")
-    write_figures(spec, clock, collator)
 
 
 def multiplier(progress: float, warmup_ratio: float) -> float:
