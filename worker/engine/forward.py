@@ -9,7 +9,8 @@ from torch.nn.functional import cross_entropy
 
 from worker.engine.encode import Encoded
 from worker.engine.levers import packed_attention
-from worker.engine.levers.packed_rows import Layout, pack
+from worker.engine.levers.copies import moved
+from worker.engine.levers.packed_rows import MULTIPLE_ON_CARDS, Layout, pack
 
 Model = Any
 
@@ -54,14 +55,7 @@ def padded(model: Model, rows: Sequence[Sequence[int]], side: Literal["left", "r
         ids[index, at] = torch.tensor(row)
         mask[index, at] = 1
     device = unwrapped(model).get_input_embeddings().weight.device
-    return _moved(ids, device), _moved(mask, device)
-
-
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Without waiting for it: a card copies by itself from memory that cannot be swapped out."""
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    return moved(ids, device), moved(mask, device)
 
 
 class Hidden(NamedTuple):
@@ -74,7 +68,7 @@ class Hidden(NamedTuple):
     def of(self, places: Sequence[tuple[int, int]]) -> Tensor:
         """(N, H): after reading the token at `position` of `row`, for pairs (row, position)."""
         found = [self.layout.place(row, position + self.num_virtual) for row, position in places]
-        return self.states[torch.tensor(found, device=self.states.device)]
+        return self.states[moved(torch.tensor(found), self.states.device)]
 
 
 def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
@@ -86,12 +80,14 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
     prompt = _prompt(model, 1)
     virtual = prompt[0] if isinstance(prompt, Tensor) else None  # (V, H)
     num_virtual = 0 if virtual is None else len(virtual)
-    ids, layout = pack(rows, num_virtual=num_virtual)
-    text = embed(_moved(ids, embed.weight.device))
+    device = embed.weight.device
+    multiple = MULTIPLE_ON_CARDS if device.type == "cuda" else 1
+    ids, layout = pack(rows, num_virtual=num_virtual, device=device, multiple=multiple)
+    text = embed(ids)
     inputs = text if virtual is None else torch.cat([virtual.to(text.dtype), text])
     cache = None if prompt is None or virtual is not None else prompt
     before = 0 if cache is None else cache.get_seq_length()
-    positions = _moved(layout.positions, inputs.device)[None] + before
+    positions = layout.positions[None] + before
 
     def run(into_blocks: Tensor | None) -> Tensor:
         output: Tensor = causal.base_model(
@@ -126,8 +122,8 @@ def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]
     logits = unwrapped(model).get_output_embeddings()(before)  # (N, vocabulary)
     targets = torch.tensor([rows[index].ids[position] for index, position in places])
     index = torch.tensor([index for index, _position in places])
-    losses = cross_entropy(logits.float(), _moved(targets, logits.device), reduction="none")
-    return losses, _moved(index, logits.device)
+    losses = cross_entropy(logits.float(), moved(targets, logits.device), reduction="none")
+    return losses, moved(index, logits.device)
 
 
 def class_logits(model: Model, rows: Sequence[Encoded]) -> Tensor:
@@ -148,10 +144,11 @@ def row_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
     if rows[0].label >= 0:
         labels = torch.tensor([row.label for row in rows])
         logits = class_logits(model, rows)
-        return cross_entropy(logits, labels.to(logits.device), reduction="none"), torch.ones(len(rows))
+        return cross_entropy(logits, moved(labels, logits.device), reduction="none"), torch.ones(len(rows))
     losses, index = token_losses(model, rows)
     sums = losses.new_zeros(len(rows)).index_add(0, index, losses)
-    return sums, torch.bincount(index, minlength=len(rows))
+    # As bincount does, which would make the processor wait for its largest number.
+    return sums, index.new_zeros(len(rows)).index_add(0, index, torch.ones_like(index))
 
 
 def mixed_precision(model: Model) -> torch.autocast:
@@ -190,4 +187,7 @@ def _prompt(model: Model, num_rows: int) -> Any:
     config = getattr(model, "peft_config", None)
     if config is None or not next(iter(config.values())).is_prompt_learning:
         return None
+    tokens, name = model.prompt_tokens, model.active_adapter
+    # peft leaves their numbers in main memory and would copy them in each step, waiting for it.
+    tokens[name] = moved(tokens[name], unwrapped(model).get_input_embeddings().weight.device)
     return model.get_prompt(batch_size=num_rows)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from worker.engine.levers.packed_rows import Layout
 
@@ -46,7 +47,8 @@ class FrozenTrunk:
 
     def _packed(self, keys: Sequence[tuple[int, ...]], layout: Layout) -> Tensor:
         read = [self._read(key) for key in keys]
-        return torch.cat([read[0][: layout.shared], *(one[layout.shared :] for one in read)])
+        states = torch.cat([read[0][: layout.shared], *(one[layout.shared :] for one in read)])
+        return pad(states, (0, 0, 0, len(layout.positions) - len(states)))  # a pack on a card may be filled up
 
     def _read(self, key: tuple[int, ...]) -> Tensor:
         weight = self._decoder.get_input_embeddings().weight

@@ -36,8 +36,10 @@ def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     dropout = layer.lora_dropout[NAME]
     share = dropout.p if isinstance(dropout, nn.Dropout) and layer.training else 0.0
     added = layer.lora_A[NAME].weight, layer.lora_B[NAME].weight
-    flat = x.to(weight.dtype).flatten(0, -2)
-    output: Tensor = _LowRank.apply(flat, weight, base.bias, *added, layer.scaling[NAME], share)  # type: ignore[no-untyped-call]
+    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else weight.dtype
+    flat, weight, bias = x.to(dtype).flatten(0, -2), weight.to(dtype), base.bias
+    bias = None if bias is None else bias.to(dtype)
+    output: Tensor = _LowRank.apply(flat, weight, bias, *added, layer.scaling[NAME], share)  # type: ignore[no-untyped-call]
     return output.view(*x.shape[:-1], -1)
 
 

@@ -2,7 +2,7 @@
 
 The processor's kernel for attention has a slow backward pass, on short rows eight times as slow as plain matrix
 products. So it is written out, in blocks of queries that leave out most of what lies above the diagonal. Measured
-on/off: see README, “The engine's levers”.
+on/off: see README, “The engine's levers”. Cards have a kernel of their own for it, see varlen_attention.py.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from worker.engine.levers.packed_rows import Group, Layout
+from worker.engine.levers.varlen_attention import takes, varlen_attention
 
 NAME = "packed"
 """Under which transformers knows it."""
@@ -50,6 +51,8 @@ def packed_attention(
         return output, None
     # Rotated in 32 bits where a base is trained in mixed precision; products are taken as exactly as values are kept.
     q, k, v = (one[0].transpose(0, 1).to(value.dtype) for one in (query, key, value))
+    if takes(q, dropout=dropout, window=sliding_window):
+        return varlen_attention(q, k, v, layout, scaling=scaling)[None], None
     prefix = k.shape[0] - q.shape[0]
     parts = []
     for group in layout.groups:

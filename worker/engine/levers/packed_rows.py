@@ -5,24 +5,31 @@ it, on 2 cores: see README, “The engine's levers”.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from worker.engine.levers.copies import moved
+
 LEAST_SHARED = 4
 """Tokens that rows must have in common at their start before it is worth a part of its own."""
 PADDED_PAIRS = 4500
 """Rows go through attention together while that adds no more pairs of tokens than a call of its own costs in time."""
+MULTIPLE_ON_CARDS = 128
+"""Packs are filled up to so many tokens there: their allocator, and layers that were compiled, then see few sizes."""
+PROCESSOR = torch.device("cpu")
 
 
 class Group:
-    """Neighbouring rows that go through attention together, each padded to the longest of them."""
+    """Neighbouring rows that go through attention together, each padded to the longest of them. Its tensors are made
+    once, for all blocks of a model."""
 
-    def __init__(self, begin: int, lengths: Sequence[int], *, sees: int) -> None:
+    def __init__(self, begin: int, lengths: Sequence[int], *, sees: int, device: torch.device = PROCESSOR) -> None:
         """`begin`: of the first row in the pack. `sees`: tokens at the start of the pack that stand before each."""
-        self.lengths, self.sees = list(lengths), sees
+        self.lengths, self.sees, self._device = list(lengths), sees, device
         self.begin, self.end = begin, begin + sum(lengths)
         self.longest = max(lengths)
 
@@ -33,22 +40,27 @@ class Group:
     @cached_property
     def valid(self) -> Tensor:
         """(rows, longest): which places are a token, not padding."""
-        return torch.arange(self.longest)[None] < torch.tensor(self.lengths)[:, None]
+        return moved(self._valid(), self._device)
 
     @cached_property
     def into(self) -> Tensor:
         """(rows * longest,): the token of this group for each place; padding repeats the row's last one."""
         ends = torch.tensor(self.lengths).cumsum(0)
         begins = ends - torch.tensor(self.lengths)
-        return torch.minimum(begins[:, None] + torch.arange(self.longest)[None], ends[:, None] - 1).flatten()
+        index = torch.minimum(begins[:, None] + torch.arange(self.longest)[None], ends[:, None] - 1)
+        return moved(index.flatten(), self._device)
 
     @cached_property
     def back(self) -> Tensor:
         """(tokens,): the place of each token."""
-        return self.valid.flatten().nonzero()[:, 0]
+        return moved(self._valid().flatten().nonzero()[:, 0], self._device)
+
+    def _valid(self) -> Tensor:
+        return torch.arange(self.longest)[None] < torch.tensor(self.lengths)[:, None]
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Layout:
     """Where the rows lie in a pack: what they share first, then each without it."""
 
     shared: int
@@ -56,6 +68,7 @@ class Layout(NamedTuple):
     groups: list[Group]
     positions: Tensor
     """(tokens,): of each token in its row."""
+    device: torch.device
 
     def place(self, row: int, position: int) -> int:
         """Where in the pack the token of a row stands."""
@@ -68,8 +81,16 @@ class Pack(NamedTuple):
     layout: Layout
 
 
-def pack(rows: Sequence[Sequence[int]], *, num_virtual: int = 0, shares: bool = True) -> Pack:
-    """Lay rows end to end. Virtual tokens stand before what the rows share, in the layout but not in the ids."""
+def pack(
+    rows: Sequence[Sequence[int]],
+    *,
+    num_virtual: int = 0,
+    shares: bool = True,
+    device: torch.device = PROCESSOR,
+    multiple: int = 1,
+) -> Pack:
+    """Lay rows end to end. Virtual tokens stand before what the rows share, in the layout but not in the ids. What
+    lacks to a multiple is filled up by a last row that nobody asks for."""
     common = _common(rows) if shares and len(rows) > 1 else 0
     if common < LEAST_SHARED and not num_virtual:
         common = 0
@@ -78,10 +99,15 @@ def pack(rows: Sequence[Sequence[int]], *, num_virtual: int = 0, shares: bool = 
     ids = [*rows[0][:common], *(one for row in own for one in row)]
     lengths = [len(row) for row in own]
     starts = [shared + sum(lengths[:index]) for index in range(len(rows))]
-    groups = [Group(0, [shared], sees=0)] if shared else []
-    groups += [Group(starts[one], lengths[one:other], sees=shared) for one, other in _runs(lengths)]
-    positions = torch.cat([torch.arange(shared), *(torch.arange(shared, shared + length) for length in lengths)])
-    return Pack(torch.tensor(ids), Layout(shared, starts, groups, positions))
+    groups = [Group(0, [shared], sees=0, device=device)] if shared else []
+    groups += [Group(starts[one], lengths[one:other], sees=shared, device=device) for one, other in _runs(lengths)]
+    positions = [torch.arange(shared), *(torch.arange(shared, shared + length) for length in lengths)]
+    if filling := -groups[-1].end % multiple:
+        groups.append(Group(groups[-1].end, [filling], sees=0, device=device))
+        ids += [0] * filling
+        positions.append(torch.arange(filling))
+    layout = Layout(shared, starts, groups, moved(torch.cat(positions), device), device)
+    return Pack(moved(torch.tensor(ids), device), layout)
 
 
 def _common(rows: Sequence[Sequence[int]]) -> int:
