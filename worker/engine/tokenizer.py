@@ -1,5 +1,6 @@
 """The base model's tokenizer, from a local folder only; a file of its own, since to render rows needs no torch."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from transformers import AutoTokenizer
@@ -8,12 +9,19 @@ from webapp.contract.tasks import Task
 from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
 from worker.engine.errors import TrainingError
 
+Stamps = tuple[tuple[str, int, int], ...]
+
 
 def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
     """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter.
 
-    Raises TrainingError.
+    The last one is kept, for a process that has rehearsed its job. Raises TrainingError.
     """
+    return _loaded(folder.resolve(), task, _stamps(folder))
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, task: Task, stamps: Stamps) -> Tokenizer:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -23,6 +31,12 @@ def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _stamps(folder: Path) -> Stamps:
+    """Of all files: when one of them is another, so is the tokenizer."""
+    found = [(path.name, path.stat()) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
 
 
 def refused(what: str, error: Exception) -> TrainingError:
