@@ -62,7 +62,9 @@ class Waiting(TorchDispatchMode):
 def test_a_step_never_waits_for_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, task: Any, method: str
 ) -> None:
-    monkeypatch.setattr(step, "mixed_precision", lambda _model: nullcontext())  # there is none on “meta”
+    # There is none on “meta”.
+    monkeypatch.setattr(step, "mixed_precision", lambda _model: nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_of: False)
     base = MAKERS[family](tmp_path / "base")
     place = Place(torch.device("cpu"), torch.float32, torch.float32)
     loaded = load_base(base, task, place, ["a", "b"] if task == "classify" else [])
