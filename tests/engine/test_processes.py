@@ -151,14 +151,8 @@ def _session(process: psutil.Process) -> int:
         return 0
 
 
-@pytest.mark.parametrize(
-    ("end", "code"),
-    [
-        ("cancel", 3),
-        ("supervisor", -signal.SIGKILL),
-        pytest.param("first", -signal.SIGKILL, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("end", "code"), [("cancel", 3), ("supervisor", -signal.SIGKILL), ("first", -signal.SIGKILL)])
 def test_however_the_first_ends_nobody_is_left(tmp_path: Path, end: str, code: int) -> None:
     job_dir = with_options(lay_job(tmp_path, epochs=100), num_processes=2)
     with running(job_dir) as engine:
