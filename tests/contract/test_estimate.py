@@ -55,7 +55,14 @@ def test_every_family_can_be_estimated(method: str, family: str, task: str, num_
 
 @pytest.mark.parametrize(
     "less",
-    [{"batch_size": 1}, {"max_length": 128}, {"gradient_checkpointing": "yes"}, {"rank": 1}, {"quantised": "4bit"}],
+    [
+        {"batch_size": 1},
+        {"max_length": 128},
+        {"gradient_checkpointing": "yes"},
+        {"rank": 1},
+        {"quantised": "4bit"},
+        {"optimizer": "adamw_8bit"},
+    ],
     ids=str,
 )
 def test_what_saves_memory_is_foretold_to_save_it(less: dict[str, Any]) -> None:

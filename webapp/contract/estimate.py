@@ -23,6 +23,9 @@ BYTES_A_TRAINED_WEIGHT = 4 + 4 + 8 + 4
 """The weight in fp32, its gradient, AdamW's two moments, and the copy of the best one so far."""
 BYTES_A_TRAINED_BASE_WEIGHT = BYTES_A_TRAINED_WEIGHT + 4
 """Where weights of the base are trained, clipping and copying hold another copy of them for a moment."""
+BYTES_SAVED_BY_8_BITS = 8 - 2 - 8 / 256
+"""Of the moments: each with one scale in 32 bits for 256 numbers. Weights of few numbers keep theirs whole, which is
+not counted; nor is what a paged optimizer moves to main memory."""
 BYTES_A_4_BIT_WEIGHT = 0.56
 """With its share of the scales. Only the blocks' linear layers are kept so."""
 MICRO_BATCH_TOKENS = 4096
@@ -140,12 +143,13 @@ def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> floa
 def _weights_bytes(work: Work) -> float:
     """The base as it stands, and all that comes with what is trained."""
     shape = work.shape
+    saved = BYTES_SAVED_BY_8_BITS if work.knobs.get("optimizer", "adamw") != "adamw" else 0.0
     if not work.trains_base:
         quantised = _multiplied(shape) if work.knobs.get("quantised") == "4bit" else 0
         base = quantised * BYTES_A_4_BIT_WEIGHT + (shape.num_params - quantised) * work.num_bytes
-        return base + work.trained * BYTES_A_TRAINED_WEIGHT
+        return base + work.trained * (BYTES_A_TRAINED_WEIGHT - saved)
     frozen = max(0, shape.num_params - work.trained)
-    return frozen * work.num_bytes + work.trained * BYTES_A_TRAINED_BASE_WEIGHT
+    return frozen * work.num_bytes + work.trained * (BYTES_A_TRAINED_BASE_WEIGHT - saved)
 
 
 def _training_bytes(work: Work) -> float:

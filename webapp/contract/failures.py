@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 EngineFailure = Literal[
-    "data", "loss_not_finite", "out_of_memory", "base_model", "start_adapter", "storage_full", "our_bug"
+    "data", "loss_not_finite", "out_of_memory", "base_model", "start_adapter", "worker_lacks", "storage_full", "our_bug"
 ]  # fmt: skip
 """What the engine itself can tell."""
 
@@ -13,6 +13,7 @@ FailureCode = Literal[
     "out_of_memory",
     "base_model",
     "start_adapter",
+    "worker_lacks",
     "storage_full",
     "our_bug",
     "stalled",
@@ -57,6 +58,11 @@ FAILURES: dict[FailureCode, FailureKind] = {
         "The adapter to go on from cannot be used",
         "Its files are missing or damaged, or its base model is no longer the one that it was trained on.",
         "Continue from another version of it, or start from the base model.",
+    ),
+    "worker_lacks": FailureKind(
+        "The worker cannot run this recipe",
+        "A setting asks for a library that is not installed there, or for another kind of device.",
+        "Change the setting named below, choose another worker, or ask an admin to install what is missing.",
     ),
     "storage_full": FailureKind(
         "The disk is full",

@@ -31,6 +31,8 @@ class Knob(BaseModel):
     low: float = 0
     high: float = 0
     choices: tuple[Choice, ...] = ()
+    unsaid: KnobValue | None = None
+    """What recipes mean that are older than the knob; None where every recipe names it."""
 
     def problem_with(self, value: object) -> str | None:
         """Why the value is refused, in a sentence; None if it is fine."""
@@ -67,6 +69,12 @@ class Method(BaseModel):
     knobs: tuple[Knob, ...] = ()
 
 
+OPTIMIZER = choice(
+    "optimizer", "Optimizer", "8 bits keep what it remembers of past gradients in a quarter of the memory, a little "
+    "less exactly; paged, on NVIDIA GPUs, what has no room waits in main memory. Both need the package bitsandbytes.",
+    adamw="AdamW", adamw_8bit="AdamW in 8 bits", paged_adamw_8bit="AdamW in 8 bits, paged",
+).model_copy(update={"unsaid": "adamw"})  # fmt: skip
+
 TRAINING_KNOBS: tuple[Knob, ...] = (
     Knob(name="epochs", label="Epochs", kind="int", low=1, high=100,
          sentence="How many times training goes through all rows. More can fit better, or learn rows by heart."),
@@ -82,6 +90,7 @@ TRAINING_KNOBS: tuple[Knob, ...] = (
            cosine="Cosine", linear="Linear", constant="Constant"),
     Knob(name="weight_decay", label="Weight decay", kind="float", low=0.0, high=1.0,
          sentence="Pulls trained weights towards zero a little on each step, against overfitting."),
+    OPTIMIZER,
     Knob(name="max_length", label="Longest row", kind="int", low=16, high=8192,
          sentence="Tokens kept of one row. Of a longer one the start is cut off; of a text to label or to turn "
                   "into another, the end."),

@@ -67,6 +67,7 @@ def auto_knobs(method: str, task: Task, shape: ModelShape, num_train_rows: int) 
         "warmup_ratio": 0.1,
         "schedule": "cosine",
         "weight_decay": 0.0,
+        "optimizer": "adamw",
         "max_length": min(longest, 1024 if task == "generate" else 512),
         "gradient_checkpointing": "no",
     }

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from webapp.contract.capabilities import knob_conflicts
-from webapp.contract.methods import METHODS, KnobValue, knobs_of
+from webapp.contract.methods import METHODS, Knob, KnobValue, knobs_of
 from webapp.contract.tasks import Task
 
 
@@ -18,7 +18,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     task: Task
     base_model: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     method: str
@@ -50,11 +50,19 @@ class Recipe(BaseModel):
         known = {knob.name: knob for knob in knobs_of(self.method)}
         problems = {name: unknown_name("setting", name, list(known)) for name in self.knobs if name not in known}
         for name, knob in known.items():
+            if name not in self.knobs and knob.unsaid is not None:
+                continue
             if name not in self.knobs:
                 problems[name] = f"{knob.label}: a value is missing."
             elif problem := knob.problem_with(self.knobs[name]):
                 problems[name] = problem
         return problems or knob_conflicts(self.method, self.knobs)
+
+    def value(self, knob: Knob) -> KnobValue:
+        """Also of one that a recipe is too old to name."""
+        value = self.knobs.get(knob.name, knob.unsaid)
+        assert value is not None
+        return value
 
     def number(self, knob: str) -> float:
         """A numeric knob's value."""

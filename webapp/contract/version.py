@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """The newest recipe this code can train. A job with a newer one waits for a newer worker."""
 
 

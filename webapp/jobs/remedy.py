@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from webapp.contract.methods import knobs_of
+from webapp.contract.methods import OPTIMIZER, KnobValue, knobs_of
 from webapp.contract.recipe import Recipe
 from webapp.jobs.knob_text import knob_text
 from webapp.jobs.models import Job
@@ -27,14 +27,16 @@ def remedy_of(job: Job) -> Remedy | None:
         return _with_knobs(job, {"learning_rate": max(job.recipe.number("learning_rate") / 10, 1e-6)})
     if code == "out_of_memory":
         return _with_knobs(job, _smaller(job.recipe))
+    if code == "worker_lacks":
+        return _with_knobs(job, {OPTIMIZER.name: "adamw"})
     if code == "time_limit" and job.time_limit_seconds:
         return _with_more_time(job)
     return None
 
 
-def _with_knobs(job: Job, changed: Mapping[str, int | float]) -> Remedy:
+def _with_knobs(job: Job, changed: Mapping[str, KnobValue]) -> Remedy:
     knobs = {knob.name: knob for knob in knobs_of(job.recipe.method)}
-    before = job.recipe.knobs
+    before = {name: job.recipe.value(knobs[name]) for name in changed}
     texts = {name: knob_text(knobs[name], value) for name, value in changed.items()}
     words = [f"{knobs[name].label} {knob_text(knobs[name], before[name])} → {text}" for name, text in texts.items()]
     return Remedy(f"{', '.join(words)}; all else stays.", _url(job, texts))

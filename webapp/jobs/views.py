@@ -138,7 +138,7 @@ def _context(job: Job, live: LiveFigures, user: User) -> dict[str, Any]:
         "in_queue": in_queue,
         "sentence": sentence_now(job, live, in_queue),
         "method": _method(job),
-        "knobs": [(knob, job.recipe.knobs[knob.name]) for knob in knobs_of(job.recipe.method)],
+        "knobs": [(knob, job.recipe.value(knob)) for knob in knobs_of(job.recipe.method)],
         "continues": continues_words(job),
         "wish_words": wish_words(wishes_of(job)),
         "estimate": foretold_of(job),

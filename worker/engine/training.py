@@ -13,6 +13,7 @@ from webapp.contract.recipe import Recipe
 from worker.engine.energy import EnergyMeter
 from worker.engine.forward import Model
 from worker.engine.measure import Measured
+from worker.engine.optimizer import moments_of, optimizer_of, restore_moments
 
 Weights = dict[str, Tensor]
 
@@ -70,12 +71,7 @@ class Training:
         self.trainable: Weights = {name: one for name, one in model.named_parameters() if one.requires_grad}
         self.best = copy_of(self.trainable)
         self.energy = EnergyMeter(standing.energy_wh)
-        self.optimizer = torch.optim.AdamW(
-            self.trainable.values(),
-            lr=recipe.number("learning_rate"),
-            weight_decay=recipe.number("weight_decay"),
-            fused=next(iter(self.trainable.values())).is_cuda,
-        )
+        self.optimizer = optimizer_of(recipe, [one for one in model.parameters() if one.requires_grad])
 
     @property
     def is_on_card(self) -> bool:
@@ -99,11 +95,10 @@ class Training:
 
     def tensors(self) -> dict[str, Weights]:
         """Every tensor of it by the name of the file it belongs in."""
-        moments = self.optimizer.state_dict()["state"]
         return {
             "weights": self.trainable,
             "best": self.best,
-            "optimizer": {f"{number}.{key}": one for number, state in moments.items() for key, one in state.items()},
+            "optimizer": moments_of(self.optimizer),
             "random": _dice(),
         }
 
@@ -111,12 +106,7 @@ class Training:
         """Put back what `tensors` gave. The dice come last, as building the model has thrown them."""
         _put(self.trainable, tensors["weights"])
         _put(self.best, tensors["best"])
-        moments: dict[int, Weights] = {}
-        for name, tensor in tensors["optimizer"].items():
-            number, _dot, key = name.partition(".")
-            moments.setdefault(int(number), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        restore_moments(self.optimizer, tensors["optimizer"])
         _restore_dice(tensors["random"])
 
 
