@@ -31,8 +31,13 @@ def test_a_base_kept_in_32_bits_computes_in_32(tmp_path: Path) -> None:
     assert choose_place(make_llama(tmp_path / "base"), "generate").precision == "fp32"
 
 
-def test_a_classifier_always_computes_in_32(tmp_path: Path) -> None:
-    assert choose_place(halved(make_llama(tmp_path / "base")), "classify").precision == "fp32"
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_a_classifier_is_kept_in_32_bits_and_steps_in_16_where_that_is_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_fast: bool
+) -> None:
+    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: is_fast)
+    place = choose_place(halved(make_llama(tmp_path / "base")), "classify")
+    assert (place.dtype, place.is_mixed) == (torch.float32, is_fast)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -27,15 +27,20 @@ class Place(NamedTuple):
     dtype: torch.dtype
     stored: torch.dtype
     """How exactly the base's weights lie on the disk."""
+    is_mixed: bool = False
+    """Whether steps multiply in bf16 though the base is fp32; what is measured for the verdict never does."""
 
     @property
     def precision(self) -> str:
+        if self.is_mixed:
+            return "fp32, steps in bf16"
         return {torch.float32: "fp32", torch.bfloat16: "bf16"}[self.dtype]
 
 
 def choose_place(folder: Path, task: Task) -> Place:
     """A GPU if there is one. bf16 where the hardware multiplies it fast, for generating models kept in 16 bits: only
-    there is it what a user of the adapter will compute in too.
+    there is it what a user of the adapter will compute in too. A classifier stays fp32 and takes its steps in mixed
+    precision: MiniLM with LoRA on 16 rows of 15 tokens takes 25 % less time by it, of 60 tokens 37 %.
 
     Measured on 2 cores with AVX512-BF16, LoRA r8 on a 135M Llama: a step on 8x256 tokens takes 4.5 s in bf16 and
     8.7 s in fp32; on 8x64 tokens 1.7 s and 2.0 s.
@@ -45,7 +50,7 @@ def choose_place(folder: Path, task: Task) -> Place:
     stored = _config(folder).dtype or torch.float32
     is_half = stored in (torch.bfloat16, torch.float16)
     dtype = torch.bfloat16 if task == "generate" and is_fast and is_half else torch.float32
-    return Place(device, dtype, stored)
+    return Place(device, dtype, stored, is_mixed=task == "classify" and is_fast)
 
 
 def _cpu_has_bf16() -> bool:
@@ -86,6 +91,7 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
     quicken_norms(model)
     # What the config tells is how the model was kept, also where it is computed with more exactly.
     model.config.dtype = place.stored
+    model.is_mixed = place.is_mixed
     if is_quantised:
         keep_differentiable(model)
     else:
