@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from django.conf import LazySettings
 from safetensors.torch import load_file
 
 from tests.engine.here import Attempt, lay_job
@@ -18,9 +19,12 @@ from tests.engine.runs import events_of
 from tests.stack import PROJECT
 from tests.worker.test_supervisor import is_gone
 from webapp.contract.job_dir import ADAPTER, LOG
+from webapp.workers.models import Intent, Worker
 from worker import standby as standby_of_a_slot
 from worker.engine.methods.peft_adapters import WEIGHTS
+from worker.free_slots import Slot
 from worker.slot_lock import slot_lock_try
+from worker.slots import Slots
 from worker.standby import ENGINE, Standby
 from worker.supervisor import Leash, run_engine
 
@@ -148,6 +152,24 @@ def test_there_is_none_where_memory_is_short(standby: Standby, monkeypatch: pyte
     monkeypatch.setattr(standby_of_a_slot, "_free_bytes", lambda: standby_of_a_slot.ROOM_TO_STAY_BYTES - 1)
     standby.keep()
     assert standby._child is None and child.returncode == -signal.SIGKILL
+
+
+def test_a_worker_that_is_drained_has_none(standby: Standby) -> None:
+    slots = Slots(Worker(name="alpha", slots=1))
+    slots._see_to(standby, is_lent=False)
+    child = child_of(standby)
+    slots.worker.intent = Intent.DRAINING
+    slots._see_to(standby, is_lent=False)
+    assert standby._child is None and child.returncode == -signal.SIGKILL
+
+
+def test_it_can_be_switched_off_and_stands_by_for_the_engine_alone(settings: LazySettings) -> None:
+    slots, slot = Slots(Worker(name="alpha", slots=1)), Slot(0, -1, SLOT)
+    assert slots._standby(slot) is not None
+    settings.ENGINE_MODULE = "tests.faults.stub_engine"
+    assert slots._standby(slot) is None
+    settings.ENGINE_MODULE, settings.STANDBY = ENGINE, False
+    assert slots._standby(slot) is None
 
 
 @pytest.mark.parametrize("pieces", [[b"/a/job\nC"], [b"/a/", b"job\n", b"C"], [b"/a/job", b"\nS", b"KC"]])
