@@ -109,6 +109,11 @@ def run_dir() -> Path:
     return _data_dir() / "run"
 
 
+def compiled_dir() -> Path:
+    """What PyTorch has compiled for GPUs; it may go at any time."""
+    return _data_dir() / "compiled"
+
+
 def folder_delete(path: Path) -> None:
     """Remove a folder or file of ours; nothing happens if it is gone already."""
     assert _data_dir() in path.parents

@@ -1,5 +1,6 @@
 """What cards are spared, as far as it shows without one: nobody waits for them in a step, and few sizes are seen."""
 
+import json
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -27,7 +28,7 @@ from worker.engine.forward import token_losses
 from worker.engine.levers import packed_attention, varlen_attention
 from worker.engine.levers.packed_rows import Pack, pack
 from worker.engine.methods import ENGINE_METHODS
-from worker.engine.model import Place, load_base
+from worker.engine.model import Place, choose_place, load_base
 
 READS = ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "equal")
 """What makes the processor wait for numbers on a card."""
@@ -265,3 +266,14 @@ def test_on_a_card_a_step_never_waits(tmp_path: Path) -> None:
         nn.utils.clip_grad_norm_([one for one in model.parameters() if one.requires_grad], LARGEST_GRADIENT_NORM)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_card_that_only_imitates_bf16_computes_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards before Ampere say that they can, and are far slower at it."""
+    config = make_llama(tmp_path / "base") / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "bfloat16"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert choose_place(config.parent, "generate").precision == "fp32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert choose_place(config.parent, "generate").precision == "bf16"

@@ -11,16 +11,14 @@ from pathlib import Path
 import torch
 
 from webapp.contract.job_dir import BASE_MODEL
-from worker.engine.forward import unwrapped
 from worker.engine.inputs import read_inputs
-from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.model import choose_place, load_base
 from worker.engine.process_group import ProcessGroup, Say
 from worker.engine.rows import CACHE, read_rows
-from worker.engine.sharding import lend, share_out
+from worker.engine.sharding import lend
 from worker.engine.start import tokenizer_dir
 from worker.engine.tokenizer import load_tokenizer
-from worker.engine.train import build
+from worker.engine.train import build, quicken
 
 
 def follow(job_dir: Path, group: ProcessGroup) -> None:
@@ -34,8 +32,7 @@ def follow(job_dir: Path, group: ProcessGroup) -> None:
     is_quantised = recipe.knobs.get("quantised") == "4bit"
     base = load_base(job_dir / BASE_MODEL, recipe.task, group.loads_at(place), rows.labels, is_quantised=is_quantised)
     model, _untouched = build(base, recipe, job_dir, place)
-    remember_trunk(unwrapped(model), job_dir / cache, sum(rows.train.lengths))
-    blocks = share_out(model, group, place.device)
+    blocks = quicken(model, rows, recipe, job_dir / cache, place, group, lambda _event: None)
     while True:
         word, numbers = group.hear()
         if word == Say.STEP:

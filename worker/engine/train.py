@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 
 from webapp.contract.events import Event, Finished, PhaseMoved, Saved, Started
 from webapp.contract.held_out import held_out_text
@@ -22,6 +23,7 @@ from worker.engine.fit import Fit
 from worker.engine.forgetting import GeneralTexts
 from worker.engine.forward import Model, unwrapped
 from worker.engine.inputs import Inputs, read_inputs
+from worker.engine.levers.compiled import compile_where_it_pays
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
@@ -67,8 +69,7 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     model, untouched = build(base, recipe, job_dir, place)
-    remember_trunk(unwrapped(model), job_dir / CACHE, sum(rows.train.lengths))
-    share_out(model, group, place.device)
+    quicken(model, rows, recipe, job_dir / CACHE, place, group, report)
     measuring = Measuring(rows, tokenizer, general, untouched, options.micro_batch_divisor, wanted, report)
 
     standing = resumed.standing if resumed else Standing()
@@ -104,6 +105,17 @@ def build(base: Model, recipe: Recipe, job_dir: Path, place: Place) -> tuple[Mod
     if recipe.knobs["gradient_checkpointing"] == "yes":
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model, untouched
+
+
+def quicken(
+    model: Model, rows: JobRows, recipe: Recipe, cache: Path, place: Place, group: ProcessGroup, report: Report
+) -> list[FSDPModule]:
+    """Bring the model to its place, with what makes this very job's steps faster; returns the blocks that are shared
+    out."""
+    remember_trunk(unwrapped(model), cache, sum(rows.train.lengths))
+    blocks = share_out(model, group, place.device)
+    compile_where_it_pays(model, rows.train, recipe.whole("epochs"), report, is_sharded=group.is_sharded)
+    return blocks
 
 
 def _saved(adapter: Path) -> Saved:
