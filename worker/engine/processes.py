@@ -73,6 +73,10 @@ class Others:
     def __init__(self, job_dir: Path, size: int, report: Callable[[Event], None]) -> None:
         self._size, self._report = size, report
         self._is_over = threading.Event()
+        if sys.platform == "linux":
+            # They are on one machine: nobody on its network can speak with them, nor need its name be known there.
+            for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+                os.environ.setdefault(name, "lo")
         self._ending = threading.Lock()
         door = socket.create_server((HERE, 0), backlog=size)
         self.seat = Seat(0, size, door)

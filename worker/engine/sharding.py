@@ -1,7 +1,7 @@
 """A frozen base larger than one card: each process keeps its share of every block, and all lend theirs when it is
 computed (FSDP2, Zhao et al. 2023, arXiv 2304.11277, as PyTorch's `fully_shard`).
 
-What is trained stays whole in every process, since it is small; so steps, checkpoints and adapters are as without
+What an adapter has stays whole in every process, since it is small; so steps, checkpoints and adapters are as without
 this. While the first computes alone (it measures, it generates), it calls the others for each block.
 """
 
@@ -12,8 +12,15 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from worker.engine.errors import TrainingError
 from worker.engine.forward import Model, unwrapped
+from worker.engine.methods.pissa import START
 from worker.engine.process_group import ProcessGroup, Say
+
+_IN_4_BITS = (
+    "A base in 4 bits cannot be shared out among processes. Keep its weights as they are, or set is_sharded to false "
+    "in the job's options.json."
+)
 
 
 def share_out(model: Model, group: ProcessGroup, device: torch.device) -> list[FSDPModule]:
@@ -27,9 +34,11 @@ def share_out(model: Model, group: ProcessGroup, device: torch.device) -> list[F
     blocks = []
     names = set(unwrapped(model)._no_split_modules)
     for block in [module for module in model.modules() if type(module).__name__ in names]:
-        trained = {weight for weight in block.parameters() if weight.requires_grad}
-        if len(trained) < len(list(block.parameters())):
-            blocks.append(fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=trained))
+        if not all(one.is_floating_point() for one in block.parameters()):
+            raise TrainingError("base_model", _IN_4_BITS)
+        whole = {one for name, one in block.named_parameters() if one.requires_grad or f".{START}." in name}
+        if len(whole) < len(list(block.parameters())):
+            blocks.append(fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=whole))
     model.to(device)
     if group.is_first:
         for number, block in enumerate(blocks):
