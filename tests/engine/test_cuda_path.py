@@ -29,6 +29,7 @@ from worker.engine.levers import packed_attention, varlen_attention
 from worker.engine.levers.packed_rows import Pack, pack
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, choose_place, load_base
+from worker.engine.optimizer import optimizer_of
 
 READS = ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "equal")
 """What makes the processor wait for numbers on a card."""
@@ -259,11 +260,15 @@ def test_on_a_card_a_step_never_waits(tmp_path: Path) -> None:
     place = Place(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
     model = ENGINE_METHODS["lora"].build(load_base(base, "generate", place, []), tiny_recipe(base), base)
     rows = [row(ids) for ids in ROWS]
+    trained = [one for one in model.parameters() if one.requires_grad]
+    optimizer = optimizer_of(tiny_recipe(base), trained)
     step.step_loss(model, rows, 400)  # the first one readies the card's libraries
+    optimizer.step()
     torch.cuda.set_sync_debug_mode("error")
     try:
         step.step_loss(model, rows, 400)
-        nn.utils.clip_grad_norm_([one for one in model.parameters() if one.requires_grad], LARGEST_GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT_NORM)
+        optimizer.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
