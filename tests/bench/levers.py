@@ -1,0 +1,159 @@
+"""What each lever of the engine buys: LoRA steps on SmolLM2 with all of them, and with one taken away, in turns.
+
+`python -m tests.bench levers [--repeats 5]`: by the process's own time on one thread, which other work on the machine
+disturbs least. What trains whole jobs is in `engine`; layer freezing's trunk is there too, against its own first epoch.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from tests.bench.engine.rows import even, ragged
+from tests.bench.presets import base_model_folder
+from tests.bench.rows import SMOLLM2
+from webapp.contract.base_models import STARTERS
+from webapp.contract.presets import auto_knobs
+from webapp.contract.recipe import Recipe
+from worker.engine import forward
+from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
+from worker.engine.encode import Encoded, row_encoder
+from worker.engine.forward import Hidden, Model, padded, unwrapped
+from worker.engine.levers import packed_attention
+from worker.engine.levers.packed_rows import Layout, pack
+from worker.engine.methods import ENGINE_METHODS
+from worker.engine.model import choose_place, load_base
+from worker.engine.step import step_loss
+from worker.engine.tokenizer import load_tokenizer
+
+Switch = Callable[[Model], Any]
+NUM_ROWS, NUM_STEPS = 128, 3
+
+
+def levers(words: Sequence[str]) -> Iterator[str]:
+    repeats = int(words[words.index("--repeats") + 1]) if "--repeats" in words else 5
+    torch.set_num_threads(1)
+    model, encode = _model()
+    yield "| rows | without | ms a token | against all levers |"
+    yield "|---|---|---|---|"
+    for name, rows in (("prompt-heavy", ragged(NUM_ROWS)), ("short", even(NUM_ROWS))):
+        yield from _compared(name, model, [encode(row) for row in rows], repeats)
+
+
+def _model() -> tuple[Model, Callable[[dict[str, Any]], Encoded]]:
+    folder = base_model_folder(SMOLLM2)
+    knobs = {**auto_knobs("lora", "generate", STARTERS[SMOLLM2].shape, NUM_ROWS), "rank": 16, "alpha": 32}
+    recipe = Recipe(task="generate", base_model=SMOLLM2, method="lora", knobs=knobs)
+    base = load_base(folder, "generate", choose_place(folder, "generate"), [])
+    encode = row_encoder("generate", 700, load_tokenizer(folder, "generate"), [])
+    return ENGINE_METHODS["lora"].build(base, recipe, folder), encode
+
+
+def _compared(name: str, model: Model, rows: list[Encoded], repeats: int) -> Iterator[str]:
+    steps = epoch_steps([row.length for row in rows], 8, seed=17, epoch=0)[:NUM_STEPS]
+    taken: dict[str, list[float]] = {switch: [] for switch in SWITCHES}
+    for _ in range(repeats + 1):
+        for switch, switched in SWITCHES.items():
+            with switched(model):
+                taken[switch].append(_milliseconds_a_token(model, rows, steps))
+    figures = {switch: median(times[1:]) for switch, times in taken.items()}  # the first of each only warms up
+    for switch, figure in figures.items():
+        yield f"| {name} | {switch} | {figure:.2f} | {figure / figures['nothing']:.2f} |"
+
+
+def _milliseconds_a_token(model: Model, rows: list[Encoded], steps: list[list[int]]) -> float:
+    began = time.process_time()
+    for step in steps:
+        step_loss(model, [rows[at] for at in step], MICRO_BATCH_TOKENS)
+        model.zero_grad(set_to_none=True)
+    return 1e3 * (time.process_time() - began) / sum(rows[at].length for step in steps for at in step)
+
+
+@contextmanager
+def _all(_model: Model) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _peft_s(model: Model, kind: str) -> Iterator[None]:
+    """Modules whose name has `kind` in it, computed by their own library for as long."""
+    quick = [module for name, module in model.named_modules() if kind in name and "forward" in vars(module)]
+    assert quick
+    held = [vars(module).pop("forward") for module in quick]
+    yield
+    for module, forward_of in zip(quick, held, strict=True):
+        module.forward = forward_of
+
+
+@contextmanager
+def _no_shared_start(_model: Model) -> Iterator[None]:
+    with patch.object(forward, "pack", lambda rows, **how: pack(rows, **how, shares=False)):
+        yield
+
+
+@contextmanager
+def _padded(_model: Model) -> Iterator[None]:
+    """Rows side by side, each filled up to the longest, and the attention that comes with transformers."""
+    with patch.object(forward, "hidden_states", _padded_states):
+        yield
+
+
+def _padded_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
+    ids, _mask = padded(model, rows, "right")
+    states = unwrapped(model).base_model(input_ids=ids, use_cache=False).last_hidden_state
+    longest = ids.shape[1]
+    starts = [row * longest for row in range(len(rows))]
+    layout = Layout(0, starts, [], torch.arange(0), ids.device)
+    return Hidden(states.flatten(0, 1), layout, 0)
+
+
+@contextmanager
+def _kernel(_model: Model) -> Iterator[None]:
+    with patch.object(packed_attention._Attention, "apply", _by_kernel):
+        yield
+
+
+def _by_kernel(q: Tensor, k: Tensor, v: Tensor, k_seen: Tensor, v_seen: Tensor, how: Any) -> Tensor:
+    """The same rows, one after the other, through the processor's own kernel."""
+    heads, outputs = q.shape[1] // k.shape[1], []
+    ends = torch.tensor(how.group.lengths).cumsum(0).tolist()
+    for begin, end in zip([0, *ends], ends, strict=False):
+        keys, values = (
+            torch.cat([seen, own[begin:end]]).transpose(0, 1).repeat_interleave(heads, 0)
+            for seen, own in ((k_seen, k), (v_seen, v))
+        )
+        seen = len(k_seen)
+        mask = torch.ones(end - begin, seen + end - begin, dtype=torch.bool).tril(seen) if seen else None
+        query = q[begin:end].transpose(0, 1)
+        outputs.append(
+            scaled_dot_product_attention(
+                query[None], keys[None], values[None], mask, is_causal=mask is None, scale=how.scale
+            )[0].transpose(0, 1)
+        )
+    return torch.cat(outputs)
+
+
+@contextmanager
+def _none_at_all(model: Model) -> Iterator[None]:
+    with ExitStack() as stack:
+        for switched in (_padded, lambda one: _peft_s(one, "_proj"), lambda one: _peft_s(one, "norm")):
+            stack.enter_context(switched(model))
+        yield
+
+
+SWITCHES: dict[str, Switch] = {
+    "nothing": _all,
+    "one start for all rows": _no_shared_start,
+    "packed rows (padded instead)": _padded,
+    "attention written out": _kernel,
+    "LoRA's own layer": lambda model: _peft_s(model, "_proj"),
+    "the norm's own step": lambda model: _peft_s(model, "norm"),
+    "all of these": _none_at_all,
+}
+"""What is taken away, and how."""
