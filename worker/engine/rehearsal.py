@@ -18,10 +18,11 @@ from webapp.contract.events import Event, Stepped
 from webapp.contract.job_dir import BASE_MODEL, FACTS, RECIPE, ROWS
 from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN
+from worker.engine.errors import Stop
 from worker.engine.inputs import read_inputs
 from worker.engine.model import choose_place
 from worker.engine.save import weight_files
-from worker.engine.stop import never
+from worker.engine.stop import Asking
 from worker.engine.train import train
 
 LARGEST_BASE_BYTES = 1_000_000_000
@@ -34,19 +35,20 @@ class _Enough(Exception):
     """The first step is done."""
 
 
-def rehearse(job_dir: Path) -> None:
-    """Nothing where it would take much: methods that hold the base many times over, large bases, cards."""
+def rehearse(job_dir: Path, wanted: Asking) -> None:
+    """Until the step, or until it is wanted no more. Nothing where it would take much: methods that hold the base many
+    times over, large bases, cards."""
     inputs = read_inputs(job_dir)
     if not _is_light(job_dir, inputs.recipe):
         return
-    with TemporaryDirectory(prefix="rehearsal-") as folder, suppress(_Enough):
+    with TemporaryDirectory(prefix="rehearsal-") as folder, suppress(_Enough, Stop):
         small = Path(folder)
         recipe = inputs.recipe.model_copy(update={"start_adapter": None})
         (small / RECIPE).write_text(recipe.model_dump_json())
         (small / FACTS).write_text(inputs.facts.model_dump_json())
         (small / BASE_MODEL).symlink_to((job_dir / BASE_MODEL).resolve())
         pq.write_table(_a_few(pq.read_table(job_dir / ROWS)), small / ROWS)
-        train(small, never, _until_a_step)
+        train(small, wanted, _until_a_step)
 
 
 def give_back_memory() -> None:

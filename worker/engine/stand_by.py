@@ -24,7 +24,7 @@ def main() -> int:
 
     if like is not None and not named.done():
         try:
-            rehearse(like)
+            rehearse(like, lambda: "cancel" if named.done() else "go_on")
         except Exception:
             # The job may be gone, or be one that cannot be trained at all; that is nothing to the next one.
             traceback.print_exc()
