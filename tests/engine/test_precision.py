@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.engine.cells import LEARNING_RATES
+from tests.engine.here import Attempt, lay_job
 from tests.tiny import capitals, lay_job_dir, make_llama, tiny_recipe
 from webapp.contract.events import Evaluated, Event, Started
 from webapp.contract.job_dir import ADAPTER
@@ -55,3 +56,11 @@ def test_a_base_kept_in_16_bits_learns_too(tmp_path: Path, method: str, monkeypa
     kept_as = torch.bfloat16 if method in ("freezing", "full") else torch.float32
     kept = [load_file(file) for file in (job_dir / ADAPTER).glob("*.safetensors")]
     assert {weight.dtype for weights in kept for weight in weights.values()} == {kept_as}
+
+
+@pytest.mark.parametrize("method", ["lora", "prefix_tuning", "bottleneck"])
+def test_a_decoder_that_labels_steps_in_16_bits(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: True)
+    attempt = Attempt(lay_job(tmp_path, task="classify", method=method, kind="llama", epochs=2))
+    assert attempt.exit_code == 0, attempt.events[-1]
+    assert len(attempt.watched) > 1

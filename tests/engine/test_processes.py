@@ -22,7 +22,7 @@ from worker.supervisor import Leash, Order
 from worker.supervisor import run_engine as run_supervised
 
 CLOSE = 1e-5
-CLOSE_IN_HALF = 0.02
+CLOSE_IN_HALF = 0.05
 """Classifiers take their steps in bf16 where the machine is fast at it; it rounds by which rows go together."""
 
 
@@ -221,6 +221,7 @@ def test_every_method_trains_the_same_in_two(method: str, task: str, is_sharded:
     knobs = {"epochs": 2, **({"dropout": 0.0} if method == "lora" else {})}
     kind = "t5" if task == "transform" else "llama"
     whole = Attempt(lay_job(tmp_path, task=task, method=method, kind=kind, **knobs))
+    assert whole.exit_code == 0
     job_dir = lay_job(tmp_path, task=task, method=method, kind=kind, **knobs)
     done = run_engine(with_options(job_dir, num_processes=2, is_sharded=is_sharded))
     assert done.returncode == 0, done.stderr

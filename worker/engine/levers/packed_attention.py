@@ -49,8 +49,11 @@ def packed_attention(
             module, query, key, value, mask, scaling=scaling, dropout=dropout, sliding_window=sliding_window, **rest
         )[0]
         return output, None
-    # Rotated in 32 bits where a base is trained in mixed precision; products are taken as exactly as values are kept.
-    q, k, v = (one[0].transpose(0, 1).to(value.dtype) for one in (query, key, value))
+    # Rotated in 32 bits where a base is trained in mixed precision, and a trained prefix is kept in as many; products
+    # are taken as exactly as all others then, else as values are kept.
+    on = query.device.type
+    exactness = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else value.dtype
+    q, k, v = (one[0].transpose(0, 1).to(exactness) for one in (query, key, value))
     if takes(q, dropout=dropout, window=sliding_window):
         return varlen_attention(q, k, v, layout, scaling=scaling)[None], None
     prefix = k.shape[0] - q.shape[0]
