@@ -70,11 +70,9 @@ def test_what_cannot_be_compiled_is_trained_as_it_is_and_told(tmp_path: Path, mo
     monkeypatch.setattr(compiled, "pays", lambda _model, _tokens: True)
     monkeypatch.setattr(torch, "compile", broken)
     attempt = Attempt(lay_job(tmp_path))
-    preparing = [one.sentence for one in attempt.of_kind("phase_moved") if one.phase == "preparing"]
-    assert preparing == [
-        "Preparing (compiling the model's layers).",
-        "The model's layers could not be compiled (RuntimeError: no compiler here), so training goes on without that.",
-    ]
+    told = [(one.phase, one.sentence) for one in attempt.of_kind("phase_moved")]
+    why = "The model's layers could not be compiled (RuntimeError: no compiler here), so training goes on without that."
+    assert told[1:3] == [("preparing", "Preparing (compiling the model's layers)."), ("loading", why)]
     assert attempt.exit_code == 0 and attempt.trace == plain.trace
 
 

@@ -50,7 +50,7 @@ def compile_where_it_pays(
             undo()
         why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
         sentence = f"The model's layers could not be compiled ({why}), so training goes on without that."
-        report(PhaseMoved(phase="preparing", sentence=sentence))
+        report(PhaseMoved(phase="loading", sentence=sentence))  # another phase, so that it stays in the history
 
 
 def can_compile(model: Model) -> bool:
