@@ -7,11 +7,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from tests.contract.test_estimate import work as work_like
 from tests.factories import make_job, make_recipe, make_starter, make_version, make_worker
 from tests.jobs.made import STARTED, claim, fields_for, verdict_with
 from webapp.accounts.models import User
 from webapp.contract.devices import Device, DeviceLoad, Load
-from webapp.contract.estimate import Kind
+from webapp.contract.estimate import Kind, Work, memory_bytes
 from webapp.jobs.attempts import job_finalize, job_record
 from webapp.jobs.calibration import Correction, Foretold, correction_for, foretold_of
 from webapp.jobs.endings import job_succeed
@@ -20,6 +21,7 @@ from webapp.jobs.estimates import estimate_now
 from webapp.jobs.forms import JobForm
 from webapp.jobs.models import Job
 from webapp.jobs.placing import Needs
+from webapp.jobs.smaller import offers
 from webapp.workers.models import Intent
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +133,17 @@ def test_lora_is_offered_instead_of_full_fine_tuning(alice: User) -> None:
     panel = panel_of(alice, method="full")
     assert panel.full is None
     assert "LoRA instead of Full fine-tuning" in [offer.sentence for offer in panel.offers]
+
+
+def test_8_bits_are_offered_for_full_fine_tuning_once() -> None:
+    def offered(work: Work) -> list[str]:
+        needed = memory_bytes(work, "cpu")
+        return [offer.sentence for offer in offers(work, lambda less: memory_bytes(less, "cpu") < needed, {}, {})]
+
+    sentence = "Optimizer: adamw → adamw_8bit"
+    assert sentence in offered(work_like("full"))
+    assert sentence not in offered(work_like("full", knobs={"optimizer": "adamw_8bit"}))
+    assert sentence not in offered(work_like("lora"))
 
 
 def test_nothing_is_offered_where_nothing_helps(alice: User) -> None:

@@ -27,6 +27,9 @@ class Change(NamedTuple):
 
 CHECKPOINTING = Change({"gradient_checkpointing": "yes"}, "The same result; training takes about a third longer.")
 FOUR_BITS = Change({"quantised": "4bit"}, "A little less exact and slower. The worker needs the package bitsandbytes.")
+EIGHT_BITS = Change(
+    {"optimizer": "adamw_8bit"}, "Steps are a little less exact. The worker needs the package bitsandbytes."
+)
 LENGTHS = (4096, 2048, 1024, 512, 256, 128, 64)
 """A row of fewer tokens says little."""
 
@@ -70,6 +73,8 @@ def _single(work: Work, fits: Fits, lora: Mapping[str, KnobValue]) -> Iterator[C
         yield _first(work, fits, [FOUR_BITS])
         less = "It can learn less; the adapter is smaller."
         yield _first(work, fits, [Change({"rank": rank}, less) for rank in _halves(work, "rank", MIN_RANK)])
+    if work.trains_base and work.knobs.get("optimizer", "adamw") == "adamw":
+        yield _first(work, fits, [EIGHT_BITS])
     if work.trains_base and lora:
         close = "The base stays as it is and a small adapter is trained, usually about as good."
         yield _first(work, fits, [Change(lora, close, method="lora")])
