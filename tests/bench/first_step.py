@@ -75,11 +75,16 @@ def submits(home: Path, num_submits: int) -> Iterator[dict[str, float]]:
         launcher = psutil.Process(stack.process.pid)
         for number in range(num_submits + 1):
             _until_rested(launcher)
-            yield _submit(person, stack.home, version, number)
+            rested = _engine_seconds(launcher)
+            url, marks = _submit(person, stack.home, version, number)
+            marks["processor"] = _engine_seconds(launcher) - rested
+            person.job_cancel(url)
+            person.job_follow(url, lambda _job: None)
+            yield marks
 
 
-def _submit(person: Person, home: Path, version: str, number: int) -> dict[str, float]:
-    """Seconds since the press of Start at which each mark was told; the job is cancelled then."""
+def _submit(person: Person, home: Path, version: str, number: int) -> tuple[str, dict[str, float]]:
+    """The job's address, and the seconds since the press of Start at which each mark was told."""
     knobs = {"rank": str(LORA["rank"]), "alpha": str(LORA["alpha"]), "targets": "all-linear"}
     began = time.time()
     url = person.job_start(
@@ -89,9 +94,7 @@ def _submit(person: Person, home: Path, version: str, number: int) -> dict[str, 
     accepted = time.time() - began
     attempt = home / "jobs" / url.rstrip("/").rpartition("/")[2] / "1"
     firsts = _firsts(attempt, began + PATIENCE_SECONDS)
-    person.job_cancel(url)
-    person.job_follow(url, lambda _job: None)
-    return {"accepted": accepted} | {name: firsts[name].at - began for name in MARKS}
+    return url, {"accepted": accepted} | {name: firsts[name].at - began for name in MARKS}
 
 
 def _firsts(attempt: Path, deadline: float) -> dict[str, Event]:
@@ -116,6 +119,12 @@ def _until_rested(launcher: psutil.Process) -> None:
 def _work_of(launcher: psutil.Process) -> float:
     """Processor seconds so far, of all that it has started."""
     return sum(sum(process.cpu_times()[:2]) for process in launcher.children(recursive=True))
+
+
+def _engine_seconds(launcher: psutil.Process) -> float:
+    """The processor's, so far, of what trains or stands by: on a machine that others use, what is left to compare."""
+    engines = [one for one in launcher.children(recursive=True) if "worker.engine" in " ".join(one.cmdline())]
+    return sum(sum(engine.cpu_times()[:2]) for engine in engines)
 
 
 def _file(folder: Path) -> Path:
