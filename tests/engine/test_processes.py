@@ -201,6 +201,28 @@ def test_what_goes_wrong_in_another_is_told_in_its_own_words(tmp_path: Path) -> 
     assert "cache.1" in failed.evidence
 
 
+MEASURES_LONG = """
+import sys, time
+from worker.engine.__main__ import main
+from worker.engine.measuring import Measuring
+from worker.engine.processes import ECHO_SECONDS
+after = Measuring.after
+def slowly(*given):
+    time.sleep(2 * ECHO_SECONDS)
+    return after(*given)
+Measuring.after = slowly
+sys.exit(main())
+"""
+
+
+def test_the_first_goes_on_alone_once_training_is_over(tmp_path: Path) -> None:
+    job_dir = with_options(lay_job(tmp_path), num_processes=2)
+    (tmp_path / "first.py").write_text(MEASURES_LONG)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, str(tmp_path / "first.py"), str(job_dir)], cwd=PROJECT, env=environment)
+    assert (done.returncode, events_of(job_dir)[-1].kind) == (0, "finished")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("knobs", [{"init": "pissa"}, {"variant": "dora"}, {"gradient_checkpointing": "yes"}], ids=str)
 def test_variants_of_lora_train_the_same_beside_a_shared_out_base(knobs: dict[str, str], tmp_path: Path) -> None:

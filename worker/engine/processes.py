@@ -102,9 +102,8 @@ class Others:
 
     def _watch(self, rank: int, child: subprocess.Popen[bytes]) -> None:
         code = child.wait()
-        # Until the first has said that it is over, nobody has a reason to leave.
-        if code == 0 and self._is_over.wait(ECHO_SECONDS):
-            return
+        if code == 0:
+            return  # The first has said that training is over; it may measure for hours yet.
         with self._ending:
             if not self._is_over.is_set():
                 self._end_with(rank, code)
@@ -121,4 +120,4 @@ class Others:
             child.kill()
         if code < 0:
             os.kill(os.getpid(), -code)
-        os._exit(code if code > 0 else 1)
+        os._exit(abs(code))
