@@ -22,19 +22,22 @@ def quicken_norms(model: nn.Module) -> None:
 
 
 def _forward(norm: Any, x: Tensor) -> Tensor:
-    return _Norm.apply(x, norm.weight, norm.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+    kind = x.device.type
+    # What follows are products; cast once here, not by each of them for itself.
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    return _Norm.apply(x, norm.weight, norm.variance_epsilon, dtype)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Norm(torch.autograd.Function):
-    """x (..., H) and weight (H,) -> weight * x / sqrt(mean of x^2 + epsilon), computed in 32 bits at least."""
+    """x (..., H), weight (H,) -> weight * x / sqrt(mean of x^2 + epsilon) in `dtype`, computed in 32 bits at least."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float, dtype: torch.dtype) -> Tensor:
         exact = torch.promote_types(x.dtype, torch.float32)
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
         factor = size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()  # (..., 1)
         ctx.save_for_backward(x, weight, factor)
-        return weight * torch.mul(x, factor, out=torch.empty_like(x))
+        return (weight * torch.mul(x, factor, out=torch.empty_like(x))).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -45,4 +48,4 @@ class _Norm(torch.autograd.Function):
             d_weight = (grad * (x * factor)).flatten(0, -2).sum(dim=0)
         through = (grad * weight).to(factor.dtype)
         along = (through * x).sum(dim=-1, keepdim=True).mul_(factor.square() / x.shape[-1])
-        return through.sub_(x * along).mul_(factor).to(x.dtype), d_weight, None
+        return through.sub_(x * along).mul_(factor).to(x.dtype), d_weight, None, None
