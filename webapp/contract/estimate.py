@@ -17,7 +17,7 @@ from webapp.contract.tasks import Task
 
 Kind = Literal["cpu", "gpu"]
 
-PROCESS_BYTES: dict[Kind, int] = {"cpu": 700_000_000, "gpu": 500_000_000}
+PROCESS_BYTES: dict[Kind, int] = {"cpu": 850_000_000, "gpu": 500_000_000}
 """Python with torch and transformers; on a GPU what CUDA keeps for itself on the card."""
 BYTES_A_TRAINED_WEIGHT = 4 + 4 + 8 + 4
 """The weight in fp32, its gradient, AdamW's two moments, and the copy of the best one so far."""
@@ -35,26 +35,41 @@ GENERAL_TOKENS = 512
 BYTES_A_LOGIT = 10
 """In 16 bits, again in fp32, and its probability."""
 ANSWERS_AT_ONCE = 32
-KEPT: dict[str, tuple[float, float]] = {"llama": (22, 9), "gpt2": (22, 6), "bert": (16, 7), "t5": (24, 9)}
+KEPT: dict[str, tuple[float, float]] = {"llama": (7, 4), "gpt2": (22, 6), "bert": (8, 4), "t5": (24, 9)}
 """Family -> numbers kept for the backward pass by a token in a block, in multiples of the hidden and of the
-intermediate size."""
-KEEPS: dict[str, float] = {"lora": 1.1, "freezing": 0.95, "full": 0.95}
-KEEPS_LESS = 0.75
-"""How much of that a method really keeps: LoRA also the inputs of its own products; where no weight of a linear layer
-is trained, its input need not be kept."""
+intermediate size, where weights of linear layers are trained beside or in them."""
+KEPT_FROZEN: dict[str, tuple[float, float]] = {"llama": (3.7, 3), "gpt2": (16, 4.5), "bert": (6, 3), "t5": (18, 6.7)}
+"""The same where no weight of a linear layer is trained, so that its input need not be kept."""
+KEPT_BY_BASE = 5
+"""More of the hidden size where the base itself is trained: what flows past the blocks is then in 32 bits."""
+FRAGMENTS = 1.2
+"""Memory that is taken for what is kept in it."""
+ATTENTION_BLOCK = 128
+"""Queries that a packed row's attention is computed in; above the diagonal a half of that is kept for nothing."""
+LONGEST_KEPT = 1024
+"""Packed rows that are longer do not keep their attention."""
 PASSING = 12
 """Numbers a token holds while it only passes through, in multiples of hidden and intermediate size together."""
 BYTES_A_SCORE = 9
 """Of attention, for each head and pair of tokens, where its fast path is closed: dropout closes it."""
 
-FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 4e10, "gpu": 2e13}
-"""Really reached, eagerly and on small batches, by one thread of a busy machine."""
+FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 1.25e11, "gpu": 2e13}
+"""Really reached in 16 bits, on a processor by one thread."""
+SHARE_IN_32_BITS = 0.5
+"""Of that, where a model is computed in 32."""
 SECONDS_A_SCORE: dict[Kind, float] = {"cpu": 3e-8, "gpu": 3e-11}
 """Of attention where its fast path is closed, with its backward pass."""
 BYTES_READ_A_SECOND: dict[Kind, float] = {"cpu": 4e9, "gpu": 3e11}
 SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
 """What calling a block costs besides arithmetic."""
-LOAD_SECONDS = 4.0
+PASSES_A_STEP = 7
+"""What calling the blocks costs a step, in calls of one that is only read with."""
+OPTIMIZER_BYTES_A_SECOND: dict[Kind, float] = {"cpu": 2.5e10, "gpu": 3e11}
+LOAD_SECONDS = 3.5
+"""Once all is imported."""
+CHECKPOINT_BYTES = 16
+"""Of a trained weight: itself, the best so far, and two moments."""
+BYTES_WRITTEN_A_SECOND = 4e8
 NUM_GENERAL_TEXTS = 60
 GENERAL_TEXT_TOKENS = 60
 
@@ -110,6 +125,11 @@ class Work(BaseModel):
         return self.task == "generate" and self.shape.size_bytes < 3 * self.shape.num_params
 
     @property
+    def steps_in_half(self) -> bool:
+        """Whether steps multiply in 16 bits; a classifier's do, though it is kept in 32."""
+        return self.is_half or self.task == "classify"
+
+    @property
     def num_bytes(self) -> int:
         """Of one number of the base."""
         return 2 if self.is_half else 4
@@ -118,26 +138,28 @@ class Work(BaseModel):
 def memory_bytes(work: Work, kind: Kind) -> int:
     """At the peak, on one device."""
     standing = PROCESS_BYTES[kind] + _weights_bytes(work)
-    held = standing + max(_training_bytes(work), _measuring_bytes(work))
+    held = standing + max(_training_bytes(work), _measuring_bytes(work), _saving_bytes(work))
     return round(held * (work.num_processes if kind == "cpu" else 1))
 
 
 def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> float:
     """From reading the first file to the last; `tokens` that were trained on, all of them unless told."""
-    speed, blocks = FLOPS_A_SECOND[kind], work.shape.num_blocks * SECONDS_A_BLOCK[kind]
+    blocks = work.shape.num_blocks * SECONDS_A_BLOCK[kind]
+    speed = FLOPS_A_SECOND[kind] * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
     tokens = work.tokens if tokens is None else tokens
     num_steps = tokens / work.mean / int(work.knobs["batch_size"])
     forward = 2.0 * _multiplied(work.shape)
     scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
     a_token = (forward + _backward_flops(work)) / speed + scores * SECONDS_A_SCORE[kind]
     num_cards = work.num_processes if kind == "gpu" else 1
-    training = tokens * a_token / num_cards + num_steps * 3 * blocks
-    optimizer = num_steps * work.trained * 4 * 8 / BYTES_READ_A_SECOND[kind]
+    training = tokens * a_token / num_cards + num_steps * PASSES_A_STEP * blocks
+    optimizer = num_steps * work.trained * 4 * 7 / OPTIMIZER_BYTES_A_SECOND[kind]
     watching = 0.1 * training
     read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS
     reading = read_tokens * forward / speed + 12 * blocks
     loading = LOAD_SECONDS + work.shape.size_bytes / 5e8
-    return loading + training + optimizer + watching + 2 * (reading + _answering_seconds(work, kind))
+    saving = work.trained * CHECKPOINT_BYTES / BYTES_WRITTEN_A_SECOND
+    return loading + saving + training + optimizer + watching + 2 * (reading + _answering_seconds(work, kind))
 
 
 def _weights_bytes(work: Work) -> float:
@@ -162,8 +184,7 @@ def _training_bytes(work: Work) -> float:
     if work.knobs["gradient_checkpointing"] == "yes":
         kept = tokens * (_kept_numbers(work) + blocks * work.shape.hidden_size)
     rows = max(1, tokens // work.longest)
-    kept *= KEEPS.get(work.method, KEEPS_LESS)
-    return kept * work.num_bytes + _logits(work, rows * work.answer_tokens) * 2
+    return kept * FRAGMENTS * work.num_bytes + _logits(work, rows * work.answer_tokens) * 2
 
 
 def _measuring_bytes(work: Work) -> float:
@@ -179,6 +200,11 @@ def _measuring_bytes(work: Work) -> float:
     return max(passing, _logits(work, GENERAL_TOKENS)) + cache
 
 
+def _saving_bytes(work: Work) -> float:
+    """Of a checkpoint's largest file, the optimizer's moments, on its way to the disk."""
+    return work.trained * 8.0
+
+
 def _tokens_at_once(longest: int, num_rows: int) -> int:
     return max(longest, min(MICRO_BATCH_TOKENS, num_rows * longest) // longest * longest)
 
@@ -186,9 +212,14 @@ def _tokens_at_once(longest: int, num_rows: int) -> int:
 def _kept_numbers(work: Work) -> float:
     """By one token in one block."""
     shape = work.shape
-    of_hidden, of_intermediate = KEPT[shape.family]
+    kept = KEPT if work.method in ("lora", "freezing", "full") else KEPT_FROZEN
+    of_hidden, of_intermediate = kept[shape.family]
+    of_hidden += KEPT_BY_BASE if work.trains_base else 0
     numbers = of_hidden * shape.hidden_size + of_intermediate * shape.intermediate_size
-    return numbers + (shape.num_heads * work.longest * BYTES_A_SCORE / work.num_bytes if _is_masked(work) else 0)
+    if _is_masked(work):
+        return numbers + shape.num_heads * work.longest * BYTES_A_SCORE / work.num_bytes
+    seen = (work.longest + ATTENTION_BLOCK) / 2 if work.longest <= LONGEST_KEPT else 0
+    return numbers + shape.num_heads * seen
 
 
 def _is_masked(work: Work) -> bool:
