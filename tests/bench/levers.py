@@ -33,7 +33,7 @@ from worker.engine.step import step_loss
 from worker.engine.tokenizer import load_tokenizer
 
 Switch = Callable[[Model], Any]
-NUM_ROWS, NUM_STEPS = 128, 3
+NUM_ROWS, NUM_STEPS = 128, 2
 
 
 def levers(words: Sequence[str]) -> Iterator[str]:
