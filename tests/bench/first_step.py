@@ -21,7 +21,7 @@ import psutil
 from tests.bench.engine.lora import EVEN, LORA, run_best_peer
 from tests.bench.engine.turn import Turn
 from tests.bench.presets import base_model_folder
-from tests.bench.rows import SMOLLM2
+from tests.bench.rows import SMOLLM2, Row
 from tests.engine.runs import events_of
 from tests.person import Person
 from tests.stack import running_stack
@@ -71,10 +71,12 @@ def submits(home: Path, num_submits: int) -> Iterator[dict[str, float]]:
     with running_stack(home / "data", GRAFTWORK_STANDBY="yes") as stack:
         person = Person(stack)
         person.base_model_register(base_model_folder(SMOLLM2), title=MODEL)
-        version = person.dataset_upload(_file(home), name="Dates", mapping={"input": "input", "output": "output"})
+        version = person.dataset_upload(
+            rows_file(home, EVEN.rows(NUM_ROWS)), name="Dates", mapping={"input": "input", "output": "output"}
+        )
         launcher = psutil.Process(stack.process.pid)
         for number in range(num_submits + 1):
-            _until_rested(launcher)
+            until_rested(launcher)
             rested = _engine_seconds(launcher)
             url, marks = _submit(person, stack.home, version, number)
             marks["processor"] = _engine_seconds(launcher) - rested
@@ -107,7 +109,7 @@ def _firsts(attempt: Path, deadline: float) -> dict[str, Event]:
     raise RuntimeError(f"no step was told in {attempt}")
 
 
-def _until_rested(launcher: psutil.Process) -> None:
+def until_rested(launcher: psutil.Process) -> None:
     deadline = time.monotonic() + MOST_SECONDS
     while time.monotonic() < deadline:
         before = _work_of(launcher)
@@ -127,10 +129,10 @@ def _engine_seconds(launcher: psutil.Process) -> float:
     return sum(sum(engine.cpu_times()[:2]) for engine in engines)
 
 
-def _file(folder: Path) -> Path:
+def rows_file(folder: Path, rows: list[Row]) -> Path:
     path = folder / "rows.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["input", "output"])
-        writer.writerows([row["input"], row["output"]] for row in EVEN.rows(NUM_ROWS))
+        writer.writerows([row["input"], row["output"]] for row in rows)
     return path

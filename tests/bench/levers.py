@@ -24,9 +24,9 @@ from webapp.contract.recipe import Recipe
 from worker.engine import forward
 from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
 from worker.engine.encode import Encoded, row_encoder
-from worker.engine.forward import Hidden, Model, padded, unwrapped
+from worker.engine.forward import Model, padded, unwrapped
 from worker.engine.levers import packed_attention
-from worker.engine.levers.packed_rows import Layout, pack
+from worker.engine.levers.packed_rows import pack
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import choose_place, load_base
 from worker.engine.step import step_loss
@@ -81,14 +81,22 @@ def _all(_model: Model) -> Iterator[None]:
 
 
 @contextmanager
-def _peft_s(model: Model, kind: str) -> Iterator[None]:
-    """Modules whose name has `kind` in it, computed by their own library for as long."""
-    quick = [module for name, module in model.named_modules() if kind in name and "forward" in vars(module)]
+def _library_s(model: Model, kind: str) -> Iterator[None]:
+    """Modules whose name ends like this, computed by their own library for as long."""
+    quick = [module for name, module in model.named_modules() if name.endswith(kind) and "forward" in vars(module)]
     assert quick
     held = [vars(module).pop("forward") for module in quick]
     yield
     for module, forward_of in zip(quick, held, strict=True):
         module.forward = forward_of
+
+
+def _plain_lora(model: Model) -> Any:
+    return _library_s(model, "_proj")
+
+
+def _plain_norms(model: Model) -> Any:
+    return _library_s(model, "norm")
 
 
 @contextmanager
@@ -104,13 +112,16 @@ def _padded(_model: Model) -> Iterator[None]:
         yield
 
 
-def _padded_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
+def _padded_states(model: Model, rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]) -> Tensor:
     ids, _mask = padded(model, rows, "right")
-    states = unwrapped(model).base_model(input_ids=ids, use_cache=False).last_hidden_state
-    longest = ids.shape[1]
-    starts = [row * longest for row in range(len(rows))]
-    layout = Layout(0, starts, [], torch.arange(0), ids.device)
-    return Hidden(states.flatten(0, 1), layout, 0)
+    states: Tensor = unwrapped(model).base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return states[tuple(torch.tensor(places).T)]
+
+
+@contextmanager
+def _whole_last_block(model: Model) -> Iterator[None]:
+    with patch.object(unwrapped(model), "narrows", False), _library_s(model, "layers.29"):
+        yield
 
 
 @contextmanager
@@ -142,7 +153,7 @@ def _by_kernel(q: Tensor, k: Tensor, v: Tensor, k_seen: Tensor, v_seen: Tensor, 
 @contextmanager
 def _none_at_all(model: Model) -> Iterator[None]:
     with ExitStack() as stack:
-        for switched in (_padded, lambda one: _peft_s(one, "_proj"), lambda one: _peft_s(one, "norm")):
+        for switched in (_padded, _whole_last_block, _plain_lora, _plain_norms):
             stack.enter_context(switched(model))
         yield
 
@@ -152,8 +163,9 @@ SWITCHES: dict[str, Switch] = {
     "one start for all rows": _no_shared_start,
     "packed rows (padded instead)": _padded,
     "attention written out": _kernel,
-    "LoRA's own layer": lambda model: _peft_s(model, "_proj"),
-    "the norm's own step": lambda model: _peft_s(model, "norm"),
+    "LoRA's own layer": _plain_lora,
+    "the norm's own step": _plain_norms,
+    "the last block for labels alone": _whole_last_block,
     "all of these": _none_at_all,
 }
 """What is taken away, and how."""

@@ -24,6 +24,7 @@ from worker.engine.encode import Encoded
 from worker.engine.forward import Model, row_losses, token_losses, unwrapped
 from worker.engine.levers import packed_attention
 from worker.engine.levers.frozen_trunk import remember_trunk
+from worker.engine.levers.last_block import narrow_last_block
 from worker.engine.levers.low_rank import quicken_lora
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.levers.packed_rows import LEAST_SHARED, Layout, pack
@@ -135,6 +136,19 @@ def test_rows_packed_have_the_gradients_of_rows_alone(tmp_path: Path, family: st
     assert together.keys() == alone.keys()
     for name in alone:
         torch.testing.assert_close(together[name], alone[name], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_last_block_for_labels_alone_has_the_gradients_of_a_whole_one(tmp_path: Path, method: str) -> None:
+    model = trained_model(make_llama(tmp_path / "base"), method)
+    rows = [row(ids, answer) for ids, answer in zip(ROWS, (2, 1, 7, 40), strict=True)]
+    whole = gradients(token_losses(model, rows)[0].sum(), model)
+    narrow_last_block(unwrapped(model))
+    assert unwrapped(model).narrows
+    narrowed = gradients(token_losses(model, rows)[0].sum(), model)
+    assert set(narrowed) == set(whole)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(narrowed[name], gradient, **CLOSE)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

@@ -132,8 +132,8 @@ def logits_here(run: Done) -> Tensor:
         ids, mask = padded(model, [row.ids], "right")
         start = torch.tensor([[unwrapped(model).config.decoder_start_token_id]])
         return model(input_ids=ids, attention_mask=mask, decoder_input_ids=start).logits[0, -1]  # type: ignore[no-any-return]
-    hidden = hidden_states(model, [row.prompt])
-    return unwrapped(model).get_output_embeddings()(hidden.states[-1])  # type: ignore[no-any-return]
+    last = hidden_states(model, [row.prompt], [(0, len(row.prompt) - 1)])
+    return unwrapped(model).get_output_embeddings()(last[0])  # type: ignore[no-any-return]
 
 
 def test_the_matrix_has_every_cell_that_can_be() -> None:

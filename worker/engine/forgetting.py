@@ -138,7 +138,7 @@ def _encode(tokenizer: Tokenizer, text: str, task: Task, most: int) -> Encoded:
 def _directions(model: Model, rows: list[Encoded], divisor: int, heed: Heed) -> list[list[float]]:
     model.eval()
     found: dict[int, list[float]] = {}
-    for piece in pieces(rows, divisor):
+    for piece in pieces(model, rows, divisor):
         heed()
         directions = text_directions(model, [rows[index] for index in piece])
         found.update(zip(piece, [[round(one, DIGITS) for one in row] for row in directions.tolist()], strict=True))

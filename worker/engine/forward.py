@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
+from peft import PeftType
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from webapp.contract.model_shape import FAMILY_OF_TYPE
 from worker.engine.encode import Encoded
 from worker.engine.levers import packed_attention
 from worker.engine.levers.copies import moved
-from worker.engine.levers.packed_rows import MULTIPLE_ON_CARDS, Layout, pack
+from worker.engine.levers.packed_rows import MULTIPLE_ON_CARDS, pack
 
 Model = Any
 
@@ -58,21 +60,10 @@ def padded(model: Model, rows: Sequence[Sequence[int]], side: Literal["left", "r
     return moved(ids, device), moved(mask, device)
 
 
-class Hidden(NamedTuple):
-    """A decoder's last hidden states (T, H) of packed rows, and where in them each row's tokens are."""
+def hidden_states(model: Model, rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]) -> Tensor:
+    """A decoder's last hidden states (N, H) after reading the token at `position` of `row`, for pairs (row, position).
 
-    states: Tensor
-    layout: Layout
-    num_virtual: int
-
-    def of(self, places: Sequence[tuple[int, int]]) -> Tensor:
-        """(N, H): after reading the token at `position` of `row`, for pairs (row, position)."""
-        found = [self.layout.place(row, position + self.num_virtual) for row, position in places]
-        return self.states[moved(torch.tensor(found), self.states.device)]
-
-
-def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
-    """Rows laid end to end; virtual tokens and what all rows begin with go through the model once."""
+    Rows are laid end to end; virtual tokens and what all rows begin with go through the model once."""
     causal = unwrapped(model)
     if causal.config._attn_implementation != packed_attention.NAME:
         causal.set_attn_implementation(packed_attention.NAME)
@@ -88,6 +79,7 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
     cache = None if prompt is None or virtual is not None else prompt
     before = 0 if cache is None else cache.get_seq_length()
     positions = layout.positions[None] + before
+    asked = moved(torch.tensor([layout.place(row, num_virtual + position) for row, position in places]), device)
 
     def run(into_blocks: Tensor | None) -> Tensor:
         output: Tensor = causal.base_model(
@@ -98,27 +90,27 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]]) -> Hidden:
             past_key_values=cache,
             use_cache=False,
             layout=layout,
-        ).last_hidden_state
-        return output
+            asked=asked,
+        ).last_hidden_state[0]
+        return output if getattr(causal, "narrows", False) else output[asked]
 
     trunk = getattr(causal, "frozen_trunk", None)
-    states = run(None) if trunk is None else trunk.states(rows, layout, run)
-    return Hidden(states[0], layout, num_virtual)
+    return run(None) if trunk is None else trunk.states(rows, layout, run)
 
 
 def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
     """Cross entropy (N,) of each trained token in fp32, and the row (N,) each belongs to."""
     if is_encoder_decoder(model):
         return _target_losses(model, rows)
-    hidden = hidden_states(model, [row.ids for row in rows])
+    first = 0 if _stands_before(model) else 1
     places = [
         (index, position)
         for index, row in enumerate(rows)
-        for position, is_trained in enumerate(row.trained)
-        if is_trained and position + hidden.num_virtual > 0  # nothing stands before the very first token
+        for position in range(first, len(row.ids))
+        if row.trained[position]
     ]
     # Only positions with a label go through the head: full logits of a 49k vocabulary would be most of the memory.
-    before = hidden.of([(index, position - 1) for index, position in places])
+    before = hidden_states(model, [row.ids for row in rows], [(index, position - 1) for index, position in places])
     logits = unwrapped(model).get_output_embeddings()(before)  # (N, vocabulary)
     targets = torch.tensor([rows[index].ids[position] for index, position in places])
     index = torch.tensor([index for index, _position in places])
@@ -134,8 +126,8 @@ def class_logits(model: Model, rows: Sequence[Encoded]) -> Tensor:
         ids, mask = padded(model, [row.ids for row in rows], "right")
         logits: Tensor = model(input_ids=ids, attention_mask=mask).logits
         return logits.float()
-    hidden = hidden_states(model, [row.ids for row in rows])
-    scores: Tensor = causal.score(hidden.of([(index, len(row.ids) - 1) for index, row in enumerate(rows)]))
+    last = [(index, len(row.ids) - 1) for index, row in enumerate(rows)]
+    scores: Tensor = causal.score(hidden_states(model, [row.ids for row in rows], last))
     return scores.float()
 
 
@@ -162,6 +154,11 @@ def mixed_precision(model: Model) -> torch.autocast:
     return torch.autocast(weight.device.type, torch.bfloat16, enabled=is_half or getattr(causal, "is_mixed", False))
 
 
+def is_padded(model: Model) -> bool:
+    """Whether rows stand side by side, each filled up to the longest; a decoder's are laid end to end."""
+    return FAMILY_OF_TYPE[unwrapped(model).config.model_type] in ("bert", "t5")
+
+
 def is_encoder_decoder(model: Model) -> bool:
     return bool(unwrapped(model).config.is_encoder_decoder)
 
@@ -184,10 +181,21 @@ def _target_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tenso
 
 def _prompt(model: Model, num_rows: int) -> Any:
     """Virtual tokens (B, V, H), or a cache with a prefix, of a model that has one; else None."""
-    config = getattr(model, "peft_config", None)
-    if config is None or not next(iter(config.values())).is_prompt_learning:
+    if _prompt_config(model) is None:
         return None
     tokens, name = model.prompt_tokens, model.active_adapter
     # peft leaves their numbers in main memory and would copy them in each step, waiting for it.
     tokens[name] = moved(tokens[name], unwrapped(model).get_input_embeddings().weight.device)
     return model.get_prompt(batch_size=num_rows)
+
+
+def _stands_before(model: Model) -> int:
+    """Virtual tokens that a row's first token can be foretold from; a prefix in the cache is not read for itself."""
+    config = _prompt_config(model)
+    return 0 if config is None or config.peft_type == PeftType.PREFIX_TUNING else config.num_virtual_tokens
+
+
+def _prompt_config(model: Model) -> Any:
+    """Of a model with virtual tokens or a prefix; else None."""
+    config = next(iter(getattr(model, "peft_config", {}).values()), None)
+    return config if config is not None and config.is_prompt_learning else None

@@ -1,5 +1,6 @@
 """How a model does on rows: what it answers, and its loss on each."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -7,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.engine.batches import micro_batches, token_budget
+from worker.engine.batches import MOST_PADDING, micro_batches, token_budget
 from worker.engine.encode import Encoded, Tokenizer
-from worker.engine.forward import Model, class_logits, row_losses
+from worker.engine.forward import Model, class_logits, is_padded, row_losses
 from worker.engine.generate import Heed, answers
 
 
@@ -28,7 +29,7 @@ def losses_of(
     """Summed loss and number of labels of each row, in order. The model is left in evaluation mode."""
     model.eval()
     sums, counts = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    for piece in pieces(rows, divisor):
+    for piece in pieces(model, rows, divisor):
         heed()
         loss, count = row_losses(model, [rows[index] for index in piece])
         sums[piece], counts[piece] = loss.cpu().numpy(), count.cpu().numpy()
@@ -76,14 +77,16 @@ def label_log_probabilities(
     """Logarithms of the probabilities (rows, labels) that the model gives each label, in order of rows."""
     model.eval()
     found: dict[int, NDArray[np.float64]] = {}
-    for piece in pieces(rows, divisor):
+    for piece in pieces(model, rows, divisor):
         heed()
         scores = class_logits(model, [rows[index] for index in piece]).double().log_softmax(dim=-1).cpu().numpy()
         found.update(zip(piece, scores, strict=True))
     return np.stack([found[index] for index in range(len(rows))])
 
 
-def pieces(rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
+def pieces(model: Model, rows: Sequence[Encoded], divisor: int) -> Iterator[list[int]]:
     """Numbers of rows that go through the model together."""
     lengths = [row.length for row in rows]
-    return micro_batches(range(len(rows)), lengths, token_budget(lengths, len(rows), divisor=divisor))
+    budget = token_budget(lengths, len(rows), divisor=divisor)
+    most_padding = MOST_PADDING if is_padded(model) else math.inf
+    return micro_batches(range(len(rows)), lengths, budget, most_padding=most_padding)

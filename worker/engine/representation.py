@@ -12,9 +12,9 @@ from worker.engine.forward import Model, hidden_states, padded, unwrapped
 def text_directions(model: Model, rows: Sequence[Encoded]) -> Tensor:
     """Unit vectors (B, H) in fp32. Virtual tokens are looked at by the text, but are no part of it."""
     if hasattr(unwrapped(model), "score"):
-        hidden = hidden_states(model, [row.ids for row in rows])
-        places = [[(index, position) for position in range(len(row.ids))] for index, row in enumerate(rows)]
-        sums = torch.stack([hidden.of(of_row).float().sum(dim=0) for of_row in places])
+        places = [(index, position) for index, row in enumerate(rows) for position in range(len(row.ids))]
+        of_rows = hidden_states(model, [row.ids for row in rows], places).float().split([len(row.ids) for row in rows])
+        sums = torch.stack([states.sum(dim=0) for states in of_rows])
     else:
         ids, mask = padded(model, [row.ids for row in rows], "right")
         states = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]

@@ -35,7 +35,7 @@ class FrozenTrunk:
         self._end = 0
 
     def states(self, rows: Sequence[Row], layout: Layout, run: Callable[[Tensor | None], Tensor]) -> Tensor:
-        """Last hidden states (1, T, H) of packed rows. `run` takes what goes into the blocks, None for the usual."""
+        """Last hidden states of packed rows. `run` takes what goes into the blocks, None for the usual."""
         keys = [tuple(row) for row in rows]
         if all(key in self._offsets for key in keys):
             with self._trained_blocks_only():
