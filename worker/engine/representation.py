@@ -13,8 +13,8 @@ def text_directions(model: Model, rows: Sequence[Encoded]) -> Tensor:
     """Unit vectors (B, H) in fp32. Virtual tokens are looked at by the text, but are no part of it."""
     if hasattr(unwrapped(model), "score"):
         places = [(index, position) for index, row in enumerate(rows) for position in range(len(row.ids))]
-        of_rows = hidden_states(model, [row.ids for row in rows], places).float().split([len(row.ids) for row in rows])
-        sums = torch.stack([states.sum(dim=0) for states in of_rows])
+        states = hidden_states(model, [row.ids for row in rows], places).float()
+        sums = torch.stack([one.sum(dim=0) for one in torch.split(states, [len(row.ids) for row in rows])])
     else:
         ids, mask = padded(model, [row.ids for row in rows], "right")
         states = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states[-1]

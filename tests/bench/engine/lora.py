@@ -19,7 +19,7 @@ TRIED = [
 ]
 AS_IT_COMES = Config("fp32", groups_by_length=False)
 """transformers 5 takes the precision the base is kept in if none is named; before, and in most scripts, it was fp32."""
-FEW_STEPS = 5
+FEW_STEPS = 4
 """Enough to tell one setting from another, and the speed of what takes a minute a step."""
 TRIALS = "trials"
 

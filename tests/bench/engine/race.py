@@ -36,7 +36,7 @@ class Config(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.precision}, {self.attention}" + ("" if self.groups_by_length else ", random")
+        return f"{self.precision} {self.attention}" + ("" if self.groups_by_length else " random")
 
 
 class Race(NamedTuple):
