@@ -2,7 +2,7 @@
 
 The processor's kernel for attention has a slow backward pass, on short rows eight times as slow as plain matrix
 products. So it is written out, in blocks of queries that leave out most of what lies above the diagonal. Measured
-on/off: see README, “The engine's levers”. Cards have a kernel of their own for it, see varlen_attention.py.
+on/off: see README, “Speed”. Cards have a kernel of their own for it, see varlen_attention.py.
 """
 
 from collections.abc import Iterator

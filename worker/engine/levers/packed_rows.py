@@ -1,7 +1,7 @@
 """Rows laid end to end, without padding: what all of them begin with stands there once.
 
 Linear layers, norms and adapters see one long text; only attention must know where a row begins and ends. Saved by
-it, on 2 cores: see README, “The engine's levers”.
+it, on 2 cores: see README, “Speed”.
 """
 
 from collections.abc import Sequence
