@@ -8,7 +8,7 @@ MICRO_BATCH_TOKENS = 4096
 """Padded tokens in one forward pass at the most; what a step holds beyond it is taken in several."""
 
 MOST_PADDING = 128
-"""Tokens of padding that cost a small encoder about as much as a pass of its own: MiniLM reads 200 rows of 5 to 40
+"""Tokens of padding that cost a small encoder about as much as a pass of its own: MiniLM reads 200 rows of up to 40
 tokens in three quarters of the time that two pieces take (2 cores)."""
 
 WINDOW_STEPS = 16

@@ -54,7 +54,9 @@ def submitted(turn: Turn) -> Figures:
         until_rested(psutil.Process(stack.process.pid))
         began = time.time()
         attempt = stack.home / "jobs" / submit(EPOCHS).rstrip("/").rpartition("/")[2] / "1"
-        while not (attempt / VERDICT).exists() and time.time() < began + PATIENCE_SECONDS:
+        while not (attempt / VERDICT).exists():
+            if time.time() > began + PATIENCE_SECONDS:
+                raise RuntimeError(f"no verdict was reached in {attempt}")
             time.sleep(0.05)
         return {"seconds": time.time() - began, **_judged(attempt)}
 
