@@ -23,6 +23,8 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
@@ -72,6 +74,18 @@ def make_llama(folder: Path, **changes: Any) -> Path:
     torch.manual_seed(0)
     config = LlamaConfig(**{**sizes, "eos_token_id": 1, "pad_token_id": 0, "bos_token_id": None, **changes})
     return _save(LlamaForCausalLM(config), tokenizer, folder)
+
+
+def make_windowed(folder: Path) -> Path:
+    """A two-layer Mistral whose tokens see six, themselves included; returns the folder."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, sliding_window=6, initializer_range=0.2, eos_token_id=1,
+        pad_token_id=0, bos_token_id=None,
+    )  # fmt: skip
+    return _save(MistralForCausalLM(config), tokenizer, folder)
 
 
 def _framing_tokenizer() -> PreTrainedTokenizerFast:

@@ -1,50 +1,23 @@
 """From token ids to losses and logits, the same for a bare base model and for one with any method's additions."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 from peft import PeftType
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
 
 from webapp.contract.model_shape import FAMILY_OF_TYPE
 from worker.engine.encode import Encoded
 from worker.engine.levers import packed_attention
 from worker.engine.levers.copies import moved
-from worker.engine.levers.packed_rows import MULTIPLE_ON_CARDS, pack
+from worker.engine.levers.packed_rows import MULTIPLE_ON_CARDS, Layout, pack
+from worker.engine.levers.side_by_side import Read
 
 Model = Any
-
-
-class Embedded(NamedTuple):
-    """A decoder's inputs: embeddings (B, V + T, H) and mask (B, P + V + T), with V virtual tokens right before each
-    text and a prefix of P in the cache before everything."""
-
-    inputs: Tensor
-    mask: Tensor
-    cache: Any
-
-
-def embedded(model: Model, rows: Sequence[Sequence[int]]) -> Embedded:
-    """Rows padded on the left, to write on from. Virtual tokens are never apart from their text by padding, which is
-    what makes a batch equal to its rows one by one."""
-    ids, mask = padded(model, rows, "left")
-    text = unwrapped(model).get_input_embeddings()(ids)  # (B, T, H)
-    prompt = _prompt(model, len(rows))
-    if prompt is None:
-        return Embedded(text, mask, None)
-    if not isinstance(prompt, Tensor):
-        ones = mask.new_ones(len(rows), prompt.get_seq_length())
-        return Embedded(text, torch.cat([ones, mask], dim=1), prompt)
-    prompt = prompt.to(text.dtype)  # (B, V, H)
-    ones = mask.new_ones(len(rows), prompt.shape[1])
-    starts = [ids.shape[1] - len(row) for row in rows]
-    return Embedded(
-        torch.stack([torch.cat([t[:s], p, t[s:]]) for t, p, s in zip(text, prompt, starts, strict=True)]),
-        torch.stack([torch.cat([m[:s], o, m[s:]]) for m, o, s in zip(mask, ones, starts, strict=True)]),
-        None,
-    )
 
 
 def padded(model: Model, rows: Sequence[Sequence[int]], side: Literal["left", "right"]) -> tuple[Tensor, Tensor]:
@@ -65,6 +38,40 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]], places: Sequence[
 
     Rows are laid end to end; virtual tokens and what all rows begin with go through the model once."""
     causal = unwrapped(model)
+    laid = _laid(model, rows)
+    asked = torch.tensor([laid.layout.place(row, laid.num_virtual + position) for row, position in places])
+    run = partial(_run, causal, laid, moved(asked, laid.inputs.device))
+    trunk = getattr(causal, "frozen_trunk", None)
+    return run() if trunk is None else trunk.states(rows, laid.layout, run)
+
+
+def read(model: Model, rows: Sequence[Sequence[int]]) -> Read:
+    """What a decoder keeps of rows, all but the last token of each: to write on, it is that one's turn."""
+    causal = unwrapped(model)
+    laid = _laid(model, rows)
+    cache = DynamicCache() if laid.cache is None else laid.cache
+    before = cache.get_seq_length()
+    # Nothing is asked, and not of no place at all, which not every layer can do.
+    _run(causal, laid._replace(cache=cache), torch.zeros(1, dtype=torch.long, device=laid.inputs.device), keeps=True)
+    places = [
+        torch.cat([torch.arange(before), before + laid.layout.places(index, laid.num_virtual + len(row) - 1)])
+        for index, row in enumerate(rows)
+    ]
+    return Read(cache, places)
+
+
+class _Laid(NamedTuple):
+    """Rows as a decoder is given them: packed, virtual tokens first, a trained prefix in the cache."""
+
+    inputs: Tensor
+    """(T, H)"""
+    layout: Layout
+    num_virtual: int
+    cache: Any
+
+
+def _laid(model: Model, rows: Sequence[Sequence[int]]) -> _Laid:
+    causal = unwrapped(model)
     if causal.config._attn_implementation != packed_attention.NAME:
         causal.set_attn_implementation(packed_attention.NAME)
     embed = causal.get_input_embeddings()
@@ -76,26 +83,25 @@ def hidden_states(model: Model, rows: Sequence[Sequence[int]], places: Sequence[
     ids, layout = pack(rows, num_virtual=num_virtual, device=device, multiple=multiple)
     text = embed(ids)
     inputs = text if virtual is None else torch.cat([virtual.to(text.dtype), text])
-    cache = None if prompt is None or virtual is not None else prompt
-    before = 0 if cache is None else cache.get_seq_length()
-    positions = layout.positions[None] + before
-    asked = moved(torch.tensor([layout.place(row, num_virtual + position) for row, position in places]), device)
+    return _Laid(inputs, layout, num_virtual, None if virtual is not None else prompt)
 
-    def run(into_blocks: Tensor | None) -> Tensor:
-        output: Tensor = causal.base_model(
-            inputs_embeds=inputs[None] if into_blocks is None else into_blocks,
-            position_ids=positions,
-            # Four dimensions are passed on as they are: a mask over all pairs of tokens is neither built nor looked at.
-            attention_mask=inputs.new_zeros(1, 1, 1, 1),
-            past_key_values=cache,
-            use_cache=False,
-            layout=layout,
-            asked=asked,
-        ).last_hidden_state[0]
-        return output if getattr(causal, "narrows", False) else output[asked]
 
-    trunk = getattr(causal, "frozen_trunk", None)
-    return run(None) if trunk is None else trunk.states(rows, layout, run)
+def _run(
+    causal: Model, laid: _Laid, asked: Tensor, into_blocks: Tensor | None = None, *, keeps: bool = False
+) -> Tensor:
+    """Last hidden states (N, H) at the places asked of. `into_blocks`: instead of the inputs."""
+    before = 0 if laid.cache is None else laid.cache.get_seq_length()
+    output: Tensor = causal.base_model(
+        inputs_embeds=laid.inputs[None] if into_blocks is None else into_blocks,
+        position_ids=laid.layout.positions[None] + before,
+        # Four dimensions are passed on as they are: a mask over all pairs of tokens is neither built nor looked at.
+        attention_mask=laid.inputs.new_zeros(1, 1, 1, 1),
+        past_key_values=laid.cache,
+        use_cache=keeps,
+        layout=laid.layout,
+        asked=asked,
+    ).last_hidden_state[0]
+    return output if getattr(causal, "narrows", False) else output[asked]
 
 
 def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]:

@@ -1,16 +1,22 @@
 """Answers to prompts: greedy, in batches, the same as one by one."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import StoppingCriteriaList
 
+from worker.engine.batches import micro_batches, token_budget
 from worker.engine.encode import Tokenizer
-from worker.engine.forward import Model, embedded, is_encoder_decoder, padded, unwrapped
+from worker.engine.forward import Model, is_encoder_decoder, padded, read, unwrapped
+from worker.engine.levers.side_by_side import side_by_side
 
-BATCH_ROWS = 32
+BATCH_ROWS = 64
+BATCH_TOKENS = 16384
+"""Read and written ones together whose keys and values are kept at once: of a model with 8 billion weights 2 GB."""
 
 Heed = Callable[[], None]
 """Raises Stop if one was asked for."""
@@ -29,23 +35,35 @@ def answers(
     """One answer a prompt, in order. Prompts of like length go together; `progress` is told how many are done."""
     found: dict[int, str] = {}
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    num_rows = max(1, BATCH_ROWS // divisor)
-    for at in range(0, len(order), num_rows):
-        batch = order[at : at + num_rows]
-        texts = _answer(model, tokenizer, [prompts[index] for index in batch], max_new_tokens, heed)
+    for batch in _batches(order, max(map(len, prompts), default=0) + max_new_tokens, divisor):
+        texts = _answer(model, tokenizer, [prompts[index] for index in batch], max_new_tokens, divisor, heed)
         found.update(zip(batch, texts, strict=True))
         progress(len(found))
     return [found[index] for index in range(len(prompts))]
 
 
+def _batches(order: Sequence[int], longest: int, divisor: int) -> Iterator[Sequence[int]]:
+    """Rows that are written together, about as many in each: a batch of a few takes nearly as long as a full one."""
+    most = max(1, min(BATCH_ROWS, BATCH_TOKENS // longest) // divisor)
+    num_batches = math.ceil(len(order) / most)
+    for number in range(num_batches):
+        yield order[number * len(order) // num_batches : (number + 1) * len(order) // num_batches]
+
+
 @torch.inference_mode()
 def _answer(
-    model: Model, tokenizer: Tokenizer, prompts: list[Sequence[int]], max_new_tokens: int, heed: Heed
+    model: Model,
+    tokenizer: Tokenizer,
+    prompts: list[Sequence[int]],
+    max_new_tokens: int,
+    divisor: int,
+    heed: Heed,
 ) -> list[str]:
     causal = unwrapped(model)
     if causal.generation_config.eos_token_id is None:
         causal.generation_config.eos_token_id = tokenizer.eos_token_id
-    generating, given = _given(model, prompts)
+    given = _given(model, prompts, max_new_tokens, divisor)
+    generating = model if is_encoder_decoder(model) else causal
     new = generating.generate(
         **given,
         max_new_tokens=max_new_tokens,
@@ -56,26 +74,32 @@ def _answer(
         pad_token_id=tokenizer.pad_token_id,
         stopping_criteria=StoppingCriteriaList([_at_every_token(heed)]),
     )
-    # What was given as ids comes back as well; what was given as embeddings, or to an encoder, does not.
-    begin = given["input_ids"].shape[1] if "input_ids" in given and not is_encoder_decoder(model) else 0
+    # What a decoder was given comes back as well.
+    begin = 0 if is_encoder_decoder(model) else given["input_ids"].shape[1]
     return [text.strip() for text in tokenizer.batch_decode(new[:, begin:], skip_special_tokens=True)]
 
 
-def _given(model: Model, prompts: list[Sequence[int]]) -> tuple[Model, dict[str, Any]]:
-    """Who generates, and from what.
+def _given(model: Model, prompts: list[Sequence[int]], max_new_tokens: int, divisor: int) -> dict[str, Any]:
+    """What `generate` starts from. An encoder reads with a mask, and peft itself puts virtual tokens before.
 
     For a decoder padding on the left keeps every row's last token at the end, and before the virtual tokens, so that
-    position numbers, which transformers counts from the mask, are those of the row alone. An encoder reads with a
-    mask, and peft itself puts virtual tokens before.
+    position numbers, which transformers counts from the mask, are those of the row alone.
     """
     if is_encoder_decoder(model):
         ids, mask = padded(model, prompts, "right")
-        return model, {"input_ids": ids, "attention_mask": mask}
-    given = embedded(model, prompts)
-    if given.cache is not None:
-        ids, mask = padded(model, prompts, "left")
-        return model, {"input_ids": ids, "attention_mask": mask}
-    return unwrapped(model), {"inputs_embeds": given.inputs, "attention_mask": given.mask}
+        return {"input_ids": ids, "attention_mask": mask}
+    lengths = [len(prompt) for prompt in prompts]
+    pieces = micro_batches(range(len(prompts)), lengths, token_budget(lengths, len(prompts), divisor=divisor))
+    reads = [read(model, [prompts[index] for index in piece]) for piece in pieces]
+    cache, before = side_by_side(reads, room=max_new_tokens, dtype=unwrapped(model).dtype)
+    ids, mask = padded(model, prompts, "left")
+    # Virtual tokens have no ids; `generate` counts them all the same.
+    ids = pad(ids, (before.shape[1] + 1 - ids.shape[1], 0))
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.cat([before, mask[:, -1:]], dim=1),
+        "past_key_values": cache,
+    }
 
 
 def _at_every_token(heed: Heed) -> Callable[..., Tensor]:

@@ -74,6 +74,11 @@ class Layout:
         """Where in the pack the token of a row stands."""
         return position if position < self.shared else self.starts[row] + position - self.shared
 
+    def places(self, row: int, length: int) -> Tensor:
+        """(length,): where a row's first tokens stand."""
+        shared, start = min(length, self.shared), self.starts[row]
+        return torch.cat([torch.arange(shared), torch.arange(start, start + length - shared)])
+
 
 class Pack(NamedTuple):
     ids: Tensor
