@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.bench.estimates import read_measured
+from webapp.contract import estimate
 from webapp.contract.base_models import STARTERS
 from webapp.contract.capabilities import impossible
 from webapp.contract.estimate import Work, memory_bytes, work_seconds
@@ -12,6 +13,8 @@ from webapp.contract.methods import METHODS
 from webapp.contract.model_shape import BlockCounts, ModelShape
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import SplitSizes
+from worker.engine import batches, generate
+from worker.engine.levers import packed_attention
 
 SIZES = SplitSizes(700, 100, 200)
 OTHER = {
@@ -98,3 +101,9 @@ def test_several_cards_share_the_steps_and_several_processes_on_a_processor_its_
     assert work_seconds(two, "cpu") == work_seconds(one, "cpu")
     assert memory_bytes(two, "gpu") == memory_bytes(one, "gpu")
     assert memory_bytes(two, "cpu") == 2 * memory_bytes(one, "cpu")
+
+
+def test_it_cuts_as_the_engine_does() -> None:
+    assert estimate.MICRO_BATCH_TOKENS == batches.MICRO_BATCH_TOKENS
+    assert (estimate.ANSWERS_AT_ONCE, estimate.ANSWERS_TOKENS) == (generate.BATCH_ROWS, generate.BATCH_TOKENS)
+    assert (estimate.ATTENTION_BLOCK, estimate.LONGEST_KEPT) == (packed_attention.BLOCK, packed_attention.LONGEST_KEPT)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps, micro_batches, token_budget
+from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps, even_batches, micro_batches, token_budget
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 3))
@@ -48,3 +48,12 @@ def test_a_divisor_halves_large_and_small_budgets_alike() -> None:
         assert whole == min(MICRO_BATCH_TOKENS, 8 * lengths[-1])
         assert token_budget(lengths, 8, divisor=2) == whole // 2
     assert token_budget([1], 1, divisor=4) == 1
+
+
+@given(st.integers(0, 300), st.integers(1, 64))
+def test_even_batches_are_few_and_of_about_one_size(num_rows: int, most: int) -> None:
+    cut = list(even_batches(range(num_rows), most))
+    assert [row for batch in cut for row in batch] == list(range(num_rows))
+    assert len(cut) == -(-num_rows // most)
+    sizes = {len(batch) for batch in cut}
+    assert not sizes or (max(sizes) <= most and max(sizes) - min(sizes) <= 1)

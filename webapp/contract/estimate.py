@@ -34,7 +34,8 @@ GENERAL_TOKENS = 512
 """Of general texts in one pass: each is foretold there, so each needs its logits."""
 BYTES_A_LOGIT = 10
 """In 16 bits, again in fp32, and its probability."""
-ANSWERS_AT_ONCE = 32
+ANSWERS_AT_ONCE, ANSWERS_TOKENS = 64, 16384
+"""Rows whose answers are written together at the most, and their tokens, read and written, as the engine cuts them."""
 KEPT: dict[str, tuple[float, float]] = {"llama": (7, 4), "gpt2": (22, 6), "bert": (8, 4), "t5": (24, 9)}
 """Family -> numbers kept for the backward pass by a token in a block, in multiples of the hidden and of the
 intermediate size, where weights of linear layers are trained beside or in them."""
@@ -195,7 +196,7 @@ def _measuring_bytes(work: Work) -> float:
     scores = max(1, tokens // work.longest) * shape.num_heads * work.longest**2 * 4 if _is_masked(work) else 0
     if work.task == "classify":
         return passing + scores
-    answers = min(ANSWERS_AT_ONCE, work.sizes.test) * (work.longest + work.answer_tokens + 8)
+    answers = min(_answers_at_once(work), work.sizes.test) * _answered(work)
     cache = answers * 2 * shape.kv_size * shape.prefix_layers * work.num_bytes
     return max(passing, _logits(work, GENERAL_TOKENS)) + cache
 
@@ -255,6 +256,15 @@ def _answering_seconds(work: Work, kind: Kind) -> float:
     """Word by word: all weights are read for each, in batches of rows."""
     if work.task == "classify":
         return 0.0
-    batches = -(-work.sizes.test // ANSWERS_AT_ONCE)
+    batches = -(-work.sizes.test // _answers_at_once(work))
     a_word = work.shape.size_bytes / BYTES_READ_A_SECOND[kind] + work.shape.num_blocks * SECONDS_A_BLOCK[kind]
     return batches * (work.answer_tokens + 8) * a_word
+
+
+def _answers_at_once(work: Work) -> int:
+    return max(1, min(ANSWERS_AT_ONCE, ANSWERS_TOKENS // _answered(work)))
+
+
+def _answered(work: Work) -> int:
+    """Tokens of the longest prompt with its answer, at the most."""
+    return work.longest + work.answer_tokens + 8

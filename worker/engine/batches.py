@@ -51,3 +51,11 @@ def micro_batches(
         tokens += lengths[row]
     if piece:
         yield piece
+
+
+def even_batches(rows: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """Cut rows, in order, into as few batches of at most so many as can be, about as many in each: to write answers, a
+    batch of a few takes nearly as long as a full one."""
+    num_batches = math.ceil(len(rows) / most)
+    for number in range(num_batches):
+        yield rows[number * len(rows) // num_batches : (number + 1) * len(rows) // num_batches]

@@ -1,7 +1,6 @@
 """Answers to prompts: greedy, in batches, the same as one by one."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import StoppingCriteriaList
 
-from worker.engine.batches import micro_batches, token_budget
+from worker.engine.batches import even_batches, micro_batches, token_budget
 from worker.engine.encode import Tokenizer
 from worker.engine.forward import Model, is_encoder_decoder, padded, read, unwrapped
 from worker.engine.levers.side_by_side import side_by_side
@@ -35,19 +34,12 @@ def answers(
     """One answer a prompt, in order. Prompts of like length go together; `progress` is told how many are done."""
     found: dict[int, str] = {}
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for batch in _batches(order, max(map(len, prompts), default=0) + max_new_tokens, divisor):
+    longest = max(map(len, prompts), default=0) + max_new_tokens
+    for batch in even_batches(order, max(1, min(BATCH_ROWS, BATCH_TOKENS // longest) // divisor)):
         texts = _answer(model, tokenizer, [prompts[index] for index in batch], max_new_tokens, divisor, heed)
         found.update(zip(batch, texts, strict=True))
         progress(len(found))
     return [found[index] for index in range(len(prompts))]
-
-
-def _batches(order: Sequence[int], longest: int, divisor: int) -> Iterator[Sequence[int]]:
-    """Rows that are written together, about as many in each: a batch of a few takes nearly as long as a full one."""
-    most = max(1, min(BATCH_ROWS, BATCH_TOKENS // longest) // divisor)
-    num_batches = math.ceil(len(order) / most)
-    for number in range(num_batches):
-        yield order[number * len(order) // num_batches : (number + 1) * len(order) // num_batches]
 
 
 @torch.inference_mode()
@@ -62,7 +54,7 @@ def _answer(
     causal = unwrapped(model)
     if causal.generation_config.eos_token_id is None:
         causal.generation_config.eos_token_id = tokenizer.eos_token_id
-    given = _given(model, prompts, max_new_tokens, divisor)
+    given = _given(model, prompts, max_new_tokens, divisor, heed)
     generating = model if is_encoder_decoder(model) else causal
     new = generating.generate(
         **given,
@@ -79,9 +71,10 @@ def _answer(
     return [text.strip() for text in tokenizer.batch_decode(new[:, begin:], skip_special_tokens=True)]
 
 
-def _given(model: Model, prompts: list[Sequence[int]], max_new_tokens: int, divisor: int) -> dict[str, Any]:
-    """What `generate` starts from. An encoder reads with a mask, and peft itself puts virtual tokens before.
+def _given(model: Model, prompts: list[Sequence[int]], max_new_tokens: int, divisor: int, heed: Heed) -> dict[str, Any]:
+    """What `generate` starts from; prompts come shortest first.
 
+    An encoder reads with a mask, and peft itself puts virtual tokens before.
     For a decoder padding on the left keeps every row's last token at the end, and before the virtual tokens, so that
     position numbers, which transformers counts from the mask, are those of the row alone.
     """
@@ -90,7 +83,10 @@ def _given(model: Model, prompts: list[Sequence[int]], max_new_tokens: int, divi
         return {"input_ids": ids, "attention_mask": mask}
     lengths = [len(prompt) for prompt in prompts]
     pieces = micro_batches(range(len(prompts)), lengths, token_budget(lengths, len(prompts), divisor=divisor))
-    reads = [read(model, [prompts[index] for index in piece]) for piece in pieces]
+    reads = []
+    for piece in pieces:
+        heed()
+        reads.append(read(model, [prompts[index] for index in piece]))
     cache, before = side_by_side(reads, room=max_new_tokens, dtype=unwrapped(model).dtype)
     ids, mask = padded(model, prompts, "left")
     # Virtual tokens have no ids; `generate` counts them all the same.

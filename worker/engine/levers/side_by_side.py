@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
 def side_by_side(reads: Sequence[Read], *, room: int, dtype: torch.dtype) -> tuple[DynamicCache, Tensor]:
     """Keys and values (B, K, longest, d) of all rows, padded on the left, with room for as many tokens more, and the
-    mask (B, longest): padding is 0."""
+    mask (B, longest): padding is 0. What was read is used up."""
     longest = max(len(places) for read in reads for places in read.places)
     device = reads[0].cache.layers[0].keys.device
     indices = [moved(_padded(read.places, longest), device) for read in reads]
@@ -37,6 +37,8 @@ def side_by_side(reads: Sequence[Read], *, room: int, dtype: torch.dtype) -> tup
         keys = [layer.keys[0] for layer in layers]
         values = [layer.values[0] for layer in layers]
         cache.layers.append(_Roomy(_laid(keys, indices, room, dtype), _laid(values, indices, room, dtype), longest))
+        for layer in layers:
+            layer.reset()  # only one block's stand there twice at a time
     return cache, (torch.cat(indices) >= 0).long()
 
 
