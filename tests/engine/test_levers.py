@@ -1,5 +1,6 @@
 """Every lever of speed computes what the plain way computes: outputs and gradients, in 64 bits, to the last digits."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.utils.weak import TensorWeakRef
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -21,7 +23,7 @@ from tests.engine.runs import MAKERS
 from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.methods import METHODS
 from worker.engine.encode import Encoded
-from worker.engine.forward import Model, row_losses, token_losses, unwrapped
+from worker.engine.forward import Model, hidden_states, row_losses, token_losses, unwrapped
 from worker.engine.levers import packed_attention
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.last_block import narrow_last_block
@@ -97,6 +99,32 @@ def test_dropout_in_packed_attention_drops_the_same_back_as_forth() -> None:
         return packed_attention.packed_attention(nn.Module(), *inputs, None, layout=layout, scaling=0.5, dropout=0.4)[0]
 
     assert torch.autograd.gradcheck(attend, (q, k, v))
+
+
+@pytest.mark.parametrize("saves_memory", [True, False])
+def test_of_what_is_computed_again_no_attention_is_kept_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves_memory: bool
+) -> None:
+    base = make_llama(tmp_path / "base")
+    model = ENGINE_METHODS["lora"].build(AutoModelForCausalLM.from_pretrained(base), tiny_recipe(base), base).train()
+    if saves_memory:
+        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    made: list[TensorWeakRef] = []
+
+    def noted(block: Any, q: Tensor, k: Tensor) -> Tensor:
+        found = attention(block, q, k)
+        made.append(TensorWeakRef(found))
+        return found
+
+    attention = packed_attention._Block.attention
+    monkeypatch.setattr(packed_attention._Block, "attention", noted)
+    states = hidden_states(model, [[4, 5, 6], [4, 7, 8, 9]], [(0, 2), (1, 3)])
+    gc.collect()
+    forward = len(made)
+    assert forward >= 2
+    assert [ref() is None for ref in made] == [saves_memory] * forward
+    states.sum().backward()
+    assert len(made) == forward * (2 if saves_memory else 1)
 
 
 def test_what_rows_begin_with_is_laid_once_and_each_keeps_a_token_of_its_own() -> None:

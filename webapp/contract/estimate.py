@@ -66,7 +66,7 @@ SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
 PASSES_A_STEP = 7
 """What calling the blocks costs a step, in calls of one that is only read with."""
 OPTIMIZER_BYTES_A_SECOND: dict[Kind, float] = {"cpu": 2.5e10, "gpu": 3e11}
-LOAD_SECONDS = 3.5
+LOAD_SECONDS = 2.2
 """Once all is imported."""
 CHECKPOINT_BYTES = 16
 """Of a trained weight: itself, the best so far, and two moments."""
@@ -149,9 +149,10 @@ def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> floa
     speed = FLOPS_A_SECOND[kind] * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
     tokens = work.tokens if tokens is None else tokens
     num_steps = tokens / work.mean / int(work.knobs["batch_size"])
-    forward = 2.0 * _multiplied(work.shape)
+    forward = _forward_flops(work)
     scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
-    a_token = (forward + _backward_flops(work)) / speed + scores * SECONDS_A_SCORE[kind]
+    flops = forward * _share_computed(work) + _backward_flops(work)
+    a_token = flops / speed + scores * SECONDS_A_SCORE[kind]
     num_cards = work.num_processes if kind == "gpu" else 1
     training = tokens * a_token / num_cards + num_steps * PASSES_A_STEP * blocks
     optimizer = num_steps * work.trained * 4 * 7 / OPTIMIZER_BYTES_A_SECOND[kind]
@@ -236,13 +237,24 @@ def _multiplied(shape: ModelShape) -> int:
     return sum(one.how_many * one.inputs * one.outputs for one in shape.linear_layers().values())
 
 
+def _forward_flops(work: Work) -> float:
+    """A token's."""
+    return 2.0 * _multiplied(work.shape) + _attended(work)
+
+
+def _attended(work: Work) -> float:
+    """A token's FLOPs for attention over packed rows; what it takes over padded ones goes by its scores."""
+    if _is_masked(work):
+        return 0.0
+    seen = (work.mean + ATTENTION_BLOCK) / 2
+    return 4.0 * work.shape.hidden_size * seen * work.shape.num_blocks
+
+
 def _backward_flops(work: Work) -> float:
     """A token's: through the frozen weights down to what is trained, the trained weights themselves, and where memory
     is saved the forward pass again."""
-    through = 2.0 * _multiplied(work.shape)
-    if work.method == "freezing" and work.knobs["also"] == "nothing":
-        through *= min(1.0, int(work.knobs["num_blocks"]) / max(1, work.shape.num_layers))
-    again = 2.0 * _multiplied(work.shape) if work.knobs["gradient_checkpointing"] == "yes" else 0.0
+    through = (2.0 * _multiplied(work.shape) + 2.0 * _attended(work)) * _share_trained(work)
+    again = _forward_flops(work) if work.knobs["gradient_checkpointing"] == "yes" else 0.0
     own = (
         0
         if work.method in ("prompt_tuning", "p_tuning", "prefix_tuning")
@@ -250,6 +262,21 @@ def _backward_flops(work: Work) -> float:
     )
     # An adapter's own weights are multiplied forward too; small products reach a fraction of the speed.
     return through + again + (2.0 if work.trains_base else 12.0) * own
+
+
+def _share_trained(work: Work) -> float:
+    """Of the blocks: those that a gradient goes through."""
+    if work.method != "freezing" or work.knobs["also"] != "nothing":
+        return 1.0
+    return min(1.0, int(work.knobs["num_blocks"]) / max(1, work.shape.num_layers))
+
+
+def _share_computed(work: Work) -> float:
+    """Of the forward passes: what a decoder's frozen blocks make of a row is remembered from the first epoch on."""
+    if _is_masked(work):
+        return 1.0
+    num_epochs = int(work.knobs["epochs"])
+    return (1 + (num_epochs - 1) * _share_trained(work)) / num_epochs
 
 
 def _answering_seconds(work: Work, kind: Kind) -> float:

@@ -116,33 +116,36 @@ class _Attention(torch.autograd.Function):
         attentions, kept = [], []
         for block in _blocks(seen, heads, how):
             attention = block.attention(queries, keys)
+            used = attention
             if dropout:
                 kept.append(torch.empty_like(attention).bernoulli_(1 - dropout).div_(1 - dropout))
-                output[:, block.queries] = torch.bmm(attention * kept[-1], values[:, : block.keys])
-            else:
-                output[:, block.queries] = torch.bmm(attention, values[:, : block.keys])
+                used = attention * kept[-1]
+            output[:, block.queries] = torch.bmm(used, values[:, : block.keys])
             attentions.append(attention if group.longest <= LONGEST_KEPT else None)
-        ctx.save_for_backward(queries, keys, values)
-        ctx.how, ctx.heads, ctx.seen, ctx.attentions, ctx.kept = how, heads, seen, attentions, kept
+        # All of it so, and nothing beside: where blocks are computed again, what is saved so is let go meanwhile.
+        ctx.save_for_backward(queries, keys, values, *attentions, *kept)
+        ctx.how, ctx.heads, ctx.seen = how, heads, seen
         return _tokens(output, group, heads)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        queries, keys, values = ctx.saved_tensors
+        queries, keys, values, *each = ctx.saved_tensors
         group = ctx.how.group
         grad = _queries(grads[0], group, ctx.heads, is_gradient=True)
         d_queries = torch.empty_like(queries)
         d_keys, d_values = torch.zeros_like(keys), torch.zeros_like(values)
-        for number, block in enumerate(_blocks(ctx.seen, ctx.heads, ctx.how)):
-            attention, ctx.attentions[number] = ctx.attentions[number], None
+        blocks = list(_blocks(ctx.seen, ctx.heads, ctx.how))
+        attentions, kept = each[: len(blocks)], each[len(blocks) :]
+        for number, block in enumerate(blocks):
+            attention = attentions[number]
             if attention is None:
                 attention = block.attention(queries, keys)
             seen, d_output = slice(0, block.keys), grad[:, block.queries]
             d_attention = torch.bmm(d_output, values[:, seen].transpose(1, 2))
             used = attention
-            if ctx.kept:
-                d_attention *= ctx.kept[number]
-                used = attention * ctx.kept[number]
+            if kept:
+                d_attention *= kept[number]
+                used = attention * kept[number]
             d_values[:, seen] += torch.bmm(used.transpose(1, 2), d_output)
             d_scores = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
             d_queries[:, block.queries] = torch.bmm(d_scores, keys[:, seen])
