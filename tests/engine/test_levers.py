@@ -1,6 +1,5 @@
 """Every lever of speed computes what the plain way computes: outputs and gradients, in 64 bits, to the last digits."""
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
-from torch.utils.weak import TensorWeakRef
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -23,13 +21,12 @@ from tests.engine.runs import MAKERS
 from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.methods import METHODS
 from worker.engine.encode import Encoded
-from worker.engine.forward import Model, hidden_states, row_losses, token_losses, unwrapped
-from worker.engine.levers import packed_attention
+from worker.engine.forward import Model, row_losses, token_losses, unwrapped
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.last_block import narrow_last_block
 from worker.engine.levers.low_rank import quicken_lora
 from worker.engine.levers.norm import quicken_norms
-from worker.engine.levers.packed_rows import LEAST_SHARED, Layout, pack
+from worker.engine.levers.packed_rows import LEAST_SHARED, pack
 from worker.engine.methods import ENGINE_METHODS
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -45,86 +42,6 @@ def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
     model.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
-
-
-def allowed(layout: Layout, prefix: int, window: int | None = None) -> Tensor:
-    """(tokens, prefix + tokens): which pairs attention may look at, written down the slow way."""
-    tokens = len(layout.positions)
-    owner = torch.full((tokens,), -1)
-    for number, start in enumerate(layout.starts):
-        owner[start : layout.starts[number + 1] if number + 1 < len(layout.starts) else tokens] = number
-    place = torch.arange(tokens)
-    sees = ((owner[:, None] == owner) | (owner == -1)) & (place[:, None] >= place)
-    sees = torch.cat([torch.ones(tokens, prefix, dtype=torch.bool), sees], dim=1)
-    if window is not None:
-        key = torch.cat([torch.arange(prefix), prefix + layout.positions])
-        sees &= key > prefix + layout.positions[:, None] - window
-    return sees
-
-
-@pytest.mark.parametrize(("num_virtual", "prefix", "window"), [(0, 0, None), (3, 0, None), (0, 4, None), (0, 0, 40)])
-@pytest.mark.parametrize("longest_kept", [0, 1024])
-def test_packed_attention_is_attention_with_a_mask(
-    monkeypatch: pytest.MonkeyPatch, num_virtual: int, prefix: int, window: int | None, longest_kept: int
-) -> None:
-    monkeypatch.setattr(packed_attention, "LONGEST_KEPT", longest_kept)
-    torch.manual_seed(0)
-    layout = pack(ROWS, num_virtual=num_virtual).layout
-    tokens = len(layout.positions)
-    sizes = ((4, tokens), (2, prefix + tokens), (2, prefix + tokens))
-    q, k, v = (torch.randn(1, heads, many, 8, dtype=torch.float64, requires_grad=True) for heads, many in sizes)
-    packed, _ = packed_attention.packed_attention(
-        nn.Module(), q, k, v, None, layout=layout, scaling=0.3, sliding_window=window
-    )
-    plain = scaled_dot_product_attention(
-        q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), allowed(layout, prefix, window), scale=0.3
-    ).transpose(1, 2)
-    torch.testing.assert_close(packed, plain, **CLOSE)
-    grad = torch.randn_like(packed)
-    for ours, theirs in zip(
-        torch.autograd.grad(packed, (q, k, v), grad), torch.autograd.grad(plain, (q, k, v), grad), strict=True
-    ):
-        torch.testing.assert_close(ours, theirs, **CLOSE)
-
-
-def test_dropout_in_packed_attention_drops_the_same_back_as_forth() -> None:
-    """Finite differences with the dice thrown alike."""
-    layout = pack(ROWS[:2]).layout
-    tokens = len(layout.positions)
-    torch.manual_seed(0)
-    q, k, v = (torch.randn(1, 2, tokens, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
-
-    def attend(*inputs: Tensor) -> Tensor:
-        torch.manual_seed(1)
-        return packed_attention.packed_attention(nn.Module(), *inputs, None, layout=layout, scaling=0.5, dropout=0.4)[0]
-
-    assert torch.autograd.gradcheck(attend, (q, k, v))
-
-
-@pytest.mark.parametrize("saves_memory", [True, False])
-def test_of_what_is_computed_again_no_attention_is_kept_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves_memory: bool
-) -> None:
-    base = make_llama(tmp_path / "base")
-    model = ENGINE_METHODS["lora"].build(AutoModelForCausalLM.from_pretrained(base), tiny_recipe(base), base).train()
-    if saves_memory:
-        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    made: list[TensorWeakRef] = []
-
-    def noted(block: Any, q: Tensor, k: Tensor) -> Tensor:
-        found = attention(block, q, k)
-        made.append(TensorWeakRef(found))
-        return found
-
-    attention = packed_attention._Block.attention
-    monkeypatch.setattr(packed_attention._Block, "attention", noted)
-    states = hidden_states(model, [[4, 5, 6], [4, 7, 8, 9]], [(0, 2), (1, 3)])
-    gc.collect()
-    forward = len(made)
-    assert forward >= 2
-    assert [ref() is None for ref in made] == [saves_memory] * forward
-    states.sum().backward()
-    assert len(made) == forward * (2 if saves_memory else 1)
 
 
 def test_what_rows_begin_with_is_laid_once_and_each_keeps_a_token_of_its_own() -> None:

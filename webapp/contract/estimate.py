@@ -272,8 +272,8 @@ def _share_trained(work: Work) -> float:
 
 
 def _share_computed(work: Work) -> float:
-    """Of the forward passes: what a decoder's frozen blocks make of a row is remembered from the first epoch on."""
-    if _is_masked(work):
+    """Of the forward passes: what a Llama's frozen blocks make of a row is remembered from the first epoch on."""
+    if work.shape.family != "llama":
         return 1.0
     num_epochs = int(work.knobs["epochs"])
     return (1 + (num_epochs - 1) * _share_trained(work)) / num_epochs

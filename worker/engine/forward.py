@@ -51,7 +51,7 @@ def read(model: Model, rows: Sequence[Sequence[int]]) -> Read:
     laid = _laid(model, rows)
     cache = DynamicCache() if laid.cache is None else laid.cache
     before = cache.get_seq_length()
-    # Nothing is asked, and not of no place at all, which not every layer can do.
+    # One place is asked for, which nobody looks at: not every layer can do with none.
     _run(causal, laid._replace(cache=cache), torch.zeros(1, dtype=torch.long, device=laid.inputs.device), keeps=True)
     places = [
         torch.cat([torch.arange(before), before + laid.layout.places(index, laid.num_virtual + len(row) - 1)])
