@@ -1,6 +1,7 @@
 """The one door to every check: `python -m tests`.
 
-`python -m tests` runs lint, types, walls, migrations, the tests, and those of jobs once more on PostgreSQL.
+`python -m tests` runs lint, types, walls, migrations, the tests, and those of jobs once more on PostgreSQL; both two
+files at a time, as most wait for processes more than they compute.
 `… slow` runs the minutes-long ones with real base models, `… faults [--seed N]` the fault matrix in full,
 `… postgresql` what runs on PostgreSQL, `… interop` other libraries on what we write, in environments of their own.
 Any other words go to pytest: `python -m tests -k split`.
@@ -34,6 +35,10 @@ ON_POSTGRESQL = [
 """What runs a second time, on the other database; tests that choose a database by themselves are not among them."""
 
 
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadfile"]
+"""Whole files, so that a stack or a trained job that a file's tests share is made once."""
+
+
 def main(words: list[str]) -> int:
     """Exit code: 0 if all is well. All checks run, so that one look shows everything that is wrong."""
     if words == ["slow"]:
@@ -48,7 +53,9 @@ def main(words: list[str]) -> int:
         return _pytest(words)
     _bring_browser()
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
-    codes = [_pytest([]), _postgresql([])]
+    # Two that compute on all cores at once would wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    codes = [_pytest(TWO_AT_A_TIME), _postgresql(TWO_AT_A_TIME)]
     if failed:
         _say(f"FAILED: {', '.join(failed)}")
     # A pytest that was killed has a negative code: also that is no pass.

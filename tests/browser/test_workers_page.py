@@ -119,4 +119,5 @@ def test_no_page_of_workers_is_wider_than_its_window(page: Page, own_worker: Loc
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, url
     add_worker(page, f"wide-{scheme}-{width}")
+    expect(page.locator("#shell-command")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -13,8 +13,9 @@ from tests.stack import RunningStack, environment_of_a_person, free_port, runnin
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[RunningStack]:
-    with running_stack(tmp_path / "home") as running:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    # A test's own folder has so long a name that the broker's socket would lie elsewhere.
+    with running_stack(tmp_path_factory.mktemp("up")) as running:
         yield running
 
 
