@@ -36,6 +36,14 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def num_threads() -> int:
+    """Those torch would take: what the environment says, else one a core, where two that share one count once."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return (
+        int(told) if told.isdigit() and int(told) else min(num_cores(), psutil.cpu_count(logical=False) or num_cores())
+    )
+
+
 def _visible(nvml: Any, chosen: str | None) -> list[Any]:
     """NVML's handles, narrowed by CUDA_VISIBLE_DEVICES as CUDA does it: the first entry it does not know ends the list.
 
@@ -95,7 +103,8 @@ def _card_load(nvml: Any, device: Device) -> DeviceLoad:
 
 
 def _processor() -> Device:
-    return Device(kind="cpu", name=_processor_name(), memory_bytes=memory_limit_bytes(), cores=num_cores())
+    memory, cores, threads = memory_limit_bytes(), num_cores(), num_threads()
+    return Device(kind="cpu", name=_processor_name(), memory_bytes=memory, cores=cores, threads=threads)
 
 
 def _processor_load(device: Device) -> DeviceLoad:

@@ -1,4 +1,5 @@
-"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, ten minutes if quiet.
+"""What the estimates foretell against what the engine takes: `python -m tests.bench estimates`, ten minutes if quiet;
+`--threads 2` beside it, for half as long.
 
 One line of JSON a run in `results/estimates.jsonl`; a run that is there is not done twice. `--table` only prints.
 """
@@ -16,7 +17,7 @@ from tests.bench.rows import MINILM, SMOLLM2
 from tests.engine.runs import events_of, run_engine
 from tests.tiny import lay_job_dir_of
 from webapp.contract.base_models import STARTERS
-from webapp.contract.estimate import Work, memory_bytes, work_seconds
+from webapp.contract.estimate import Hardware, Work, memory_bytes, work_seconds
 from webapp.contract.events import Stepped
 from webapp.contract.job_dir import VERDICT
 from webapp.contract.methods import KnobValue
@@ -65,6 +66,7 @@ class Measured(BaseModel):
     total_seconds: float
     train_seconds: float
     machine: str
+    num_threads: int = 1
 
     @property
     def work(self) -> Work:
@@ -74,6 +76,10 @@ class Measured(BaseModel):
             sizes=sizes, mean_tokens=self.mean_tokens, longest_tokens=round(self.mean_tokens),
             answer_tokens=ANSWER_WORDS + 1,
         )  # fmt: skip
+
+    @property
+    def hardware(self) -> Hardware:
+        return Hardware("cpu", self.num_threads)
 
 
 CELLS = (
@@ -95,12 +101,16 @@ CELLS = (
 
 
 def estimates(words: Sequence[str]) -> Iterator[str]:
+    num_threads = int(words[words.index("--threads") + 1]) if "--threads" in words else 1
     if "--table" not in words:
         for cell in CELLS:
-            if cell not in {one.cell for one in read_measured()}:
-                _add(_measured(cell))
-    yield "| base model | method | tokens a row | batch | memory, MB | foretold / measured | s | foretold / measured |"
-    yield "|---|---|---|---|---|---|---|---|"
+            if (cell, num_threads) not in {(one.cell, one.num_threads) for one in read_measured()}:
+                _add(_measured(cell, num_threads))
+    yield (
+        "| base model | method | tokens a row | batch | threads | memory, MB | foretold / measured "
+        "| s | foretold / measured |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     yield from (_line(one) for one in read_measured())
 
 
@@ -117,20 +127,20 @@ def _add(one: Measured) -> None:
 def _line(one: Measured) -> str:
     cell, work = one.cell, one.work
     memory = memory_bytes(work, "cpu") / one.peak_memory_bytes
-    seconds = work_seconds(work, "cpu") / one.total_seconds
+    seconds = work_seconds(work, one.hardware) / one.total_seconds
     saves = ", saves memory" if cell.gradient_checkpointing == "yes" else ""
     return (
-        f"| {cell.base_model} | {cell.method}{saves} | {one.mean_tokens:.0f} | {cell.batch_size} "
+        f"| {cell.base_model} | {cell.method}{saves} | {one.mean_tokens:.0f} | {cell.batch_size} | {one.num_threads} "
         f"| {one.peak_memory_bytes / 1e6:.0f} | {memory:.2f} | {one.total_seconds:.0f} | {seconds:.2f} |"
     )
 
 
-def _measured(cell: Cell) -> Measured:
+def _measured(cell: Cell, num_threads: int) -> Measured:
     """Raises RuntimeError with the engine's last words if it fails."""
     recipe = Recipe(task=cell.task, base_model=cell.base_model, method=cell.method, knobs=cell.knobs)
     with tempfile.TemporaryDirectory(prefix="gw-estimates-") as scratch:
         job_dir = lay_job_dir_of(Path(scratch) / "job", recipe, _rows(cell), base_model_folder(cell.base_model))
-        process = run_engine(job_dir)
+        process = run_engine(job_dir, num_threads=num_threads)
         if process.returncode != 0:
             raise RuntimeError(f"{cell}: the engine ended with {process.returncode}: {process.stderr[-500:]}")
         cost = Verdict.model_validate_json((job_dir / VERDICT).read_text()).cost
@@ -141,7 +151,8 @@ def _measured(cell: Cell) -> Measured:
         peak_memory_bytes=cost.peak_memory_bytes,
         total_seconds=cost.total_seconds,
         train_seconds=cost.train_seconds,
-        machine=f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a run",
+        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        num_threads=num_threads,
     )
 
 

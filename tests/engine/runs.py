@@ -71,11 +71,11 @@ class Run:
         return [event for event in self.events if event.kind == kind]
 
 
-def run_engine(job_dir: Path) -> subprocess.CompletedProcess[str]:
+def run_engine(job_dir: Path, *, num_threads: int = 1) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "worker.engine", str(job_dir)],
         cwd=PROJECT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": str(num_threads)},
         capture_output=True,
         text=True,
     )

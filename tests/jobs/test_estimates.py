@@ -40,14 +40,14 @@ def cpu(memory_bytes: int) -> list[dict[str, Any]]:
     return [Device(kind="cpu", name="A processor", memory_bytes=memory_bytes, cores=8).model_dump()]
 
 
-def finish(owner: User, times_memory: float, times_seconds: float) -> Job:
-    """A job that took so many times what was foretold of it."""
+def finish(owner: User, times_memory: float, times_seconds: float, *, threads: int | None = None) -> Job:
+    """A job that took so many times what was foretold of it, on as many threads as that was foretold for."""
     job = make_job(owner)
     told = foretold_of(job)
     assert told
     assert claim().id == job.id
     job.refresh_from_db()
-    job_record(job, [STARTED])
+    job_record(job, [STARTED.model_copy(update={"threads": told.threads if threads is None else threads})])
     cost = verdict_with().cost.model_dump()
     tokens = round(told.mean_tokens * job.split["train"] * job.recipe.whole("epochs"))
     cost |= {"peak_memory_bytes": round(told.memory_bytes * times_memory), "tokens": tokens}
@@ -94,6 +94,18 @@ def test_only_workers_that_may_take_it_are_considered(alice: User) -> None:
     assert panel.best and panel.best.worker.name == "ours" and not panel.none_may
     nowhere = panel_of(alice, needs_labels="mars")
     assert nowhere.places == [] and nowhere.none_may and nowhere.ends_at is None
+
+
+def test_slots_of_a_processor_share_its_threads(alice: User) -> None:
+    told = []
+    for slots in (1, 2, 16):
+        make_worker(f"of-{slots}", devices_json=cpu(64 * GB), slots=slots)
+        told.append(next(one.foretold for one in panel_of(alice).places if one.worker.slots == slots))
+    assert [one.threads for one in told] == [8, 4, 1]
+    assert told[0].seconds < told[1].seconds < told[2].seconds
+    alone = Device(kind="cpu", name="Two threads a core", memory_bytes=64 * GB, cores=8, threads=4).model_dump()
+    make_worker("smt", devices_json=[alone])
+    assert next(one.foretold.threads for one in panel_of(alice).places if one.worker.name == "smt") == 4
 
 
 def test_what_is_kept_with_a_job_is_foretold_for_a_worker_that_may_take_it(alice: User) -> None:
@@ -183,6 +195,18 @@ def test_the_nearest_finished_jobs_are_asked(alice: User, model: str, method: st
 def test_jobs_of_older_versions_correct_nothing(alice: User) -> None:
     job = finish(alice, 2.0, 2.0)
     Job.objects.filter(id=job.id).update(estimate_json=None)
+    assert correction_for(MODEL, "lora", "cpu") == Correction()
+
+
+def test_a_job_is_held_against_the_threads_it_ran_on(alice: User) -> None:
+    finish(alice, 1.0, 1.0, threads=8)  # nobody was online, so one was foretold
+    correction = correction_for(MODEL, "lora", "cpu")
+    assert correction.memory == pytest.approx(1.0)
+    assert correction.seconds > 1.5
+
+
+def test_a_job_of_which_no_threads_are_known_corrects_nothing(alice: User) -> None:
+    finish(alice, 2.0, 2.0, threads=0)
     assert correction_for(MODEL, "lora", "cpu") == Correction()
 
 

@@ -59,9 +59,20 @@ def test_without_driver_or_card_it_is_the_processor(driver: FakeNvml | None) -> 
     assert device.kind == "cpu" and device.name
     assert 0 < device.memory_bytes <= psutil.virtual_memory().total
     assert device.cores == len(os.sched_getaffinity(0))
+    assert 0 < device.threads <= device.cores
     (one,) = load([device]).devices
     assert one.percent is not None and 0 <= one.percent <= 100
     assert one.memory_used_bytes is not None and 0 < one.memory_used_bytes < device.memory_bytes
+
+
+@pytest.mark.parametrize(("told", "threads"), [("3", 3), ("0", None), ("many", None), ("", None)])
+def test_threads_are_those_the_environment_allows(
+    told: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    (device,) = devices(nvml=FakeNvml(0))
+    most = min(device.cores, psutil.cpu_count(logical=False) or device.cores)
+    assert device.threads == (threads or most)
 
 
 def test_a_card_that_fell_off_the_bus_tells_nothing() -> None:

@@ -18,6 +18,8 @@ class Device(_Frozen):
     uuid: str = ""
     """NVML's name for the card; empty for a processor."""
     cores: int = 0
+    threads: int = 0
+    """Of a processor: those that a training computes with where it has the processor to itself; 0: not told."""
 
 
 class DeviceLoad(_Frozen):

@@ -5,7 +5,7 @@ they miss on other machines, the app corrects by what finished jobs measured.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,6 +56,8 @@ BYTES_A_SCORE = 9
 
 FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 1.25e11, "gpu": 2e13}
 """Really reached in 16 bits, on a processor by one thread."""
+SHARE_ALONE = 0.1
+"""Of the arithmetic, as one thread does it: what several do not share (Amdahl 1967)."""
 SHARE_IN_32_BITS = 0.5
 """Of that, where a model is computed in 32."""
 SECONDS_A_SCORE: dict[Kind, float] = {"cpu": 3e-8, "gpu": 3e-11}
@@ -73,6 +75,18 @@ CHECKPOINT_BYTES = 16
 BYTES_WRITTEN_A_SECOND = 4e8
 NUM_GENERAL_TEXTS = 60
 GENERAL_TEXT_TOKENS = 60
+
+
+class Hardware(NamedTuple):
+    """What one job computes on: a GPU, or so many threads of a processor."""
+
+    kind: Kind
+    threads: int = 1
+
+    @property
+    def speed_up(self) -> float:
+        """Against one thread."""
+        return 1 / (SHARE_ALONE + (1 - SHARE_ALONE) / self.threads)
 
 
 class Work(BaseModel):
@@ -143,16 +157,17 @@ def memory_bytes(work: Work, kind: Kind) -> int:
     return round(held * (work.num_processes if kind == "cpu" else 1))
 
 
-def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> float:
+def work_seconds(work: Work, hardware: Hardware, *, tokens: float | None = None) -> float:
     """From reading the first file to the last; `tokens` that were trained on, all of them unless told."""
+    kind, faster = hardware.kind, hardware.speed_up
     blocks = work.shape.num_blocks * SECONDS_A_BLOCK[kind]
-    speed = FLOPS_A_SECOND[kind] * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
+    speed = faster * FLOPS_A_SECOND[kind] * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
     tokens = work.tokens if tokens is None else tokens
     num_steps = tokens / work.mean / int(work.knobs["batch_size"])
     forward = _forward_flops(work)
     scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
     flops = forward * _share_computed(work) + _backward_flops(work)
-    a_token = flops / speed + scores * SECONDS_A_SCORE[kind]
+    a_token = flops / speed + scores * SECONDS_A_SCORE[kind] / faster
     num_cards = work.num_processes if kind == "gpu" else 1
     training = tokens * a_token / num_cards + num_steps * PASSES_A_STEP * blocks
     optimizer = num_steps * work.trained * 4 * 7 / OPTIMIZER_BYTES_A_SECOND[kind]
@@ -161,7 +176,7 @@ def work_seconds(work: Work, kind: Kind, *, tokens: float | None = None) -> floa
     reading = read_tokens * forward / speed + 12 * blocks
     loading = LOAD_SECONDS + work.shape.size_bytes / 5e8
     saving = work.trained * CHECKPOINT_BYTES / BYTES_WRITTEN_A_SECOND
-    return loading + saving + training + optimizer + watching + 2 * (reading + _answering_seconds(work, kind))
+    return loading + saving + training + optimizer + watching + 2 * (reading + _answering_seconds(work, hardware))
 
 
 def _weights_bytes(work: Work) -> float:
@@ -279,11 +294,12 @@ def _share_computed(work: Work) -> float:
     return (1 + (num_epochs - 1) * _share_trained(work)) / num_epochs
 
 
-def _answering_seconds(work: Work, kind: Kind) -> float:
+def _answering_seconds(work: Work, hardware: Hardware) -> float:
     """Word by word: all weights are read for each, in batches of rows."""
     if work.task == "classify":
         return 0.0
     batches = -(-work.sizes.test // _answers_at_once(work))
+    kind = hardware.kind
     a_word = work.shape.size_bytes / BYTES_READ_A_SECOND[kind] + work.shape.num_blocks * SECONDS_A_BLOCK[kind]
     return batches * (work.answer_tokens + 8) * a_word
 

@@ -46,6 +46,8 @@ class Started(_Event):
     num_truncated_rows: int = 0
     total_steps: int
     device: str
+    threads: int = 0
+    """Of a processor; 0: a card, or an older version."""
     precision: str
     resumed_step: int = 0
     """The step of the checkpoint it goes on from; 0 from the beginning."""

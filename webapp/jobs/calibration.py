@@ -8,7 +8,7 @@ from django.db.models import F
 from pydantic import BaseModel as Validated
 from pydantic import ConfigDict, ValidationError
 
-from webapp.contract.estimate import Kind, Work, memory_bytes, work_seconds
+from webapp.contract.estimate import Hardware, Kind, Work, memory_bytes, work_seconds
 from webapp.contract.split import SplitSizes
 from webapp.contract.verdict import Cost
 from webapp.jobs.models import Job, JobQuerySet, State
@@ -23,6 +23,7 @@ class Foretold(Validated):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     kind: Kind
+    threads: int = 1
     memory_bytes: int
     seconds: float
     """At most: ending early saves some of it."""
@@ -35,6 +36,10 @@ class Foretold(Validated):
     mean_tokens: float
     longest_tokens: int
     answer_tokens: int
+
+    @property
+    def hardware(self) -> Hardware:
+        return Hardware(self.kind, self.threads)
 
 
 class Correction(NamedTuple):
@@ -53,11 +58,12 @@ class Measured(NamedTuple):
     foretold: Foretold
 
 
-def foretold(work: Work, kind: Kind, correction: Correction) -> Foretold:
+def foretold(work: Work, hardware: Hardware, correction: Correction) -> Foretold:
     return Foretold(
-        kind=kind,
-        memory_bytes=round(memory_bytes(work, kind) * correction.memory),
-        seconds=work_seconds(work, kind) * correction.seconds,
+        kind=hardware.kind,
+        threads=hardware.threads,
+        memory_bytes=round(memory_bytes(work, hardware.kind) * correction.memory),
+        seconds=work_seconds(work, hardware) * correction.seconds,
         memory_factor=correction.memory,
         seconds_factor=correction.seconds,
         memory_error=correction.memory_error,
@@ -75,6 +81,14 @@ def foretold_of(job: Job) -> Foretold | None:
         return Foretold.model_validate(job.estimate_json)
     except ValidationError:
         return None
+
+
+def hardware_of(job: Job) -> Hardware | None:
+    """What it ran on; None where that is not known: it has not begun, or is of an older version."""
+    if str(job.live.get("device", "")).startswith("cuda"):
+        return Hardware("gpu")
+    threads = job.live.get("threads", 0)
+    return Hardware("cpu", threads) if threads else None
 
 
 def correction_for(base_model_id: str, method: str, kind: Kind) -> Correction:
@@ -100,8 +114,8 @@ def _measured(jobs: JobQuerySet) -> list[Measured]:
 
 def _held_against(job: Job, cost: object) -> Measured | None:
     """Time by the tokens really trained on, since training may have ended early."""
-    told = foretold_of(job)
-    if told is None:
+    told, hardware = foretold_of(job), hardware_of(job)
+    if told is None or hardware is None:
         return None
     took = Cost.model_validate(cost)
     recipe = job.recipe
@@ -116,8 +130,8 @@ def _held_against(job: Job, cost: object) -> Measured | None:
         longest_tokens=told.longest_tokens,
         answer_tokens=told.answer_tokens,
     )
-    plain = work_seconds(work, told.kind, tokens=took.tokens)
-    return Measured(took.peak_memory_bytes / memory_bytes(work, told.kind), took.total_seconds / plain, told)
+    plain = work_seconds(work, hardware, tokens=took.tokens)
+    return Measured(took.peak_memory_bytes / memory_bytes(work, hardware.kind), took.total_seconds / plain, told)
 
 
 def _correction(measured: Sequence[Measured]) -> Correction:

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import costs_of
-from webapp.contract.estimate import Kind
+from webapp.contract.estimate import Hardware
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import SplitSizes
 from webapp.contract.verdict import Cost
-from webapp.jobs.calibration import correction_for, foretold
+from webapp.jobs.calibration import correction_for, foretold, hardware_of
 from webapp.jobs.models import Job
 from webapp.jobs.workload import work_of
 from webapp.jobs.yardstick import Yardstick
@@ -76,7 +76,7 @@ def _measured(cost: Cost) -> _Figures:
 
 
 def _estimated(job: Job) -> _Figures | None:
-    """With Auto for every knob, on a device of the same kind. None where full fine-tuning is the job itself, or
+    """With Auto for every knob, on what the job itself ran on. None where full fine-tuning is the job itself, or
     cannot be."""
     recipe, shape = job.recipe, job.base_model.shape
     if recipe.method == "full" or impossible("full", shape.family, recipe.task):
@@ -84,8 +84,8 @@ def _estimated(job: Job) -> _Figures | None:
     sizes = SplitSizes(**job.split)
     knobs = auto_knobs("full", recipe.task, shape, sizes.train)
     work = work_of(job.dataset_version, job.base_model, task=recipe.task, method="full", knobs=knobs, sizes=sizes)
-    kind: Kind = "gpu" if str(job.live.get("device", "")).startswith("cuda") else "cpu"
-    told = foretold(work, kind, correction_for(job.base_model_id, "full", kind))
+    hardware = hardware_of(job) or Hardware("cpu")
+    told = foretold(work, hardware, correction_for(job.base_model_id, "full", hardware.kind))
     costs = costs_of("full", knobs, shape, task=recipe.task, num_labels=work.num_labels)
     return _Figures(
         training="",

@@ -8,10 +8,18 @@ from typing import NamedTuple
 from webapp.clock import database_now
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import Costs, costs_of
-from webapp.contract.estimate import Kind, Work
+from webapp.contract.estimate import Hardware, Work
 from webapp.contract.methods import METHODS
 from webapp.jobs.calibration import Foretold, correction_for, foretold
-from webapp.jobs.estimates import COMFORTABLE, Place, best_place, memory_that_sorts, places_of, workers_for
+from webapp.jobs.estimates import (
+    COMFORTABLE,
+    Place,
+    best_place,
+    foretold_anywhere,
+    memory_that_sorts,
+    places_of,
+    workers_for,
+)
 from webapp.jobs.forms import CHOICES, JobForm
 from webapp.jobs.knob_text import is_auto
 from webapp.jobs.smaller import Offer, form_address, offers
@@ -61,12 +69,12 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
     workers = workers_for(now, wishes.needs)
     places = places_of(work, model_id, workers)
     best = best_place(places)
-    told = best.foretold if best else foretold(work, "cpu", correction_for(model_id, work.method, "cpu"))
+    told = best.foretold if best else foretold_anywhere(work, model_id)
     starts_in = new_job_starts_in(workers) if best and best.fitting != "too_large" else None
     return EstimatePanel(
         foretold=told,
         own=Side(told, _costs(work)),
-        full=_full(form, told.kind),
+        full=_full(form, told.hardware),
         places=places,
         none_may=not workers and Worker.objects.online(now).exists(),
         best=best,
@@ -95,22 +103,24 @@ def _costs(work: Work) -> Costs:
     return costs_of(work.method, work.knobs, work.shape, task=work.task, num_labels=work.num_labels)
 
 
-def _full(form: JobForm, kind: Kind) -> Side | None:
+def _full(form: JobForm, hardware: Hardware) -> Side | None:
     work = _work(form, "full")
     if work is None or form.base_model is None or (form.method and form.method.name == "full"):
         return None
     if impossible("full", work.shape.family, work.task):
         return None
-    return Side(foretold(work, kind, correction_for(form.base_model.id, "full", kind)), _costs(work))
+    correction = correction_for(form.base_model.id, "full", hardware.kind)
+    return Side(foretold(work, hardware, correction), _costs(work))
 
 
 def _offers(form: JobForm, work: Work, best: Place) -> list[Offer]:
     """Changes after which it fits where it is too large now, foretold with the same corrections."""
     assert form.base_model
-    factors = {method: correction_for(form.base_model.id, method, best.device.kind) for method in {work.method, "lora"}}
+    hardware = best.foretold.hardware
+    factors = {method: correction_for(form.base_model.id, method, hardware.kind) for method in {work.method, "lora"}}
 
     def fits(after: Work) -> bool:
-        told = foretold(after, best.device.kind, factors[after.method])
+        told = foretold(after, hardware, factors[after.method])
         return told.memory_bytes <= COMFORTABLE * best.memory_bytes
 
     may_change = form.start is None and impossible("lora", work.shape.family, work.task) is None

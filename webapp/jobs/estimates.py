@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 from webapp.base_models.models import BaseModel
 from webapp.clock import database_now
 from webapp.contract.devices import Device
-from webapp.contract.estimate import Kind, Work
+from webapp.contract.estimate import Hardware, Kind, Work
 from webapp.contract.recipe import Recipe
 from webapp.contract.split import TooFewRows, split_sizes
 from webapp.datasets.models import DatasetVersion
-from webapp.jobs.calibration import Foretold, correction_for, foretold
+from webapp.jobs.calibration import Correction, Foretold, correction_for, foretold
 from webapp.jobs.models import Job
 from webapp.jobs.placing import NOTHING_NEEDED, Needs, lacks
 from webapp.jobs.workload import work_of
@@ -37,9 +37,9 @@ def places_of(work: Work, base_model_id: str, workers: Sequence[Worker]) -> list
     """One a worker, in their order; a worker that has told no device yet is left out."""
     busy = set(Job.objects.active().values_list("worker_id", flat=True))
     kinds: set[Kind] = {device.kind for worker in workers for device in worker.devices}
-    by_kind = {kind: foretold(work, kind, correction_for(base_model_id, work.method, kind)) for kind in kinds}
+    corrections = {kind: correction_for(base_model_id, work.method, kind) for kind in kinds}
     return [
-        _place(worker, device, by_kind[device.kind], is_busy=worker.id in busy)
+        _place(worker, device, work, corrections[device.kind], is_busy=worker.id in busy)
         for worker in workers
         if (device := largest_device(worker)) is not None
     ]
@@ -90,10 +90,22 @@ def estimate_now(
     )  # fmt: skip
     workers = workers_for(database_now(), needs)
     place = best_place(places_of(work, base_model.id, workers))
-    return place.foretold if place else foretold(work, "cpu", correction_for(base_model.id, recipe.method, "cpu"))
+    return place.foretold if place else foretold_anywhere(work, base_model.id)
 
 
-def _place(worker: Worker, device: Device, told: Foretold, *, is_busy: bool) -> Place:
+def foretold_anywhere(work: Work, base_model_id: str) -> Foretold:
+    """Where no worker is known: by one thread of a processor."""
+    return foretold(work, Hardware("cpu"), correction_for(base_model_id, work.method, "cpu"))
+
+
+def _hardware(worker: Worker, device: Device) -> Hardware:
+    """Of one slot: those of a processor share its threads."""
+    shared = (device.threads or device.cores) // worker.slots if device.kind == "cpu" else 1
+    return Hardware(device.kind, max(1, shared))
+
+
+def _place(worker: Worker, device: Device, work: Work, correction: Correction, *, is_busy: bool) -> Place:
+    told = foretold(work, _hardware(worker, device), correction)
     memory = _memory_of_a_slot(worker, device, is_busy=is_busy)
     return Place(worker, device, memory, told, fitting(told.memory_bytes, memory))
 

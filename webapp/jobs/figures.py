@@ -29,6 +29,7 @@ class LiveFigures(BaseModel):
     trainable_params: int = 0
     total_params: int = 0
     device: str = ""
+    threads: int = 0
     precision: str = ""
 
     @property
@@ -47,7 +48,7 @@ class LiveFigures(BaseModel):
             case Started():
                 return self.model_copy(
                     update=event.model_dump(
-                        include={"trainable_params", "total_params", "total_steps", "device", "precision"}
+                        include={"trainable_params", "total_params", "total_steps", "device", "threads", "precision"}
                     )
                 )
             case Stepped():

@@ -133,6 +133,7 @@ def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, res
         num_truncated_rows=rows.num_truncated,
         total_steps=total_steps,
         device=str(place.device),
+        threads=torch.get_num_threads() if place.device.type == "cpu" else 0,
         precision=place.precision,
         resumed_step=resumed_step,
     )

@@ -23,7 +23,9 @@ from webapp.contract.job_dir import EVENTS
 ROWS = (1_000, 10_000, 100_000)
 LENGTHS = (64, 128, 256, 512, 1024)
 NUM_STEPS = 10
-STEPS_OF_LENGTH = 5
+BATCH_SIZE = 8
+FEWEST_STEPS, FEWEST_TOKENS = 5, 12_288
+"""Of a length: three steps of 512 tokens are over in three seconds, and read a tenth more or less each time."""
 MOST_MINUTES = 20
 MOST_REPEATS = 3
 
@@ -38,7 +40,7 @@ def run_rows(how_many: int, turn: Turn) -> Figures:
 def run_length(length: int, turn: Turn) -> Figures:
     """Rows that are cut to just this length, as each is longer."""
     recipe = ours.recipe_of("lora", {**LORA, "max_length": length}, seed=turn.seed)
-    num_train = STEPS_OF_LENGTH * 8
+    num_train = BATCH_SIZE * max(FEWEST_STEPS, FEWEST_TOKENS // (BATCH_SIZE * length))
     rows = _long(num_train + NUM_WATCHED_AND_JUDGED)
     return _figures(ours.run(ours.lay(turn.folder / "job", recipe, rows, num_train=num_train)))
 
