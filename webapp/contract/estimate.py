@@ -68,7 +68,7 @@ SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
 PASSES_A_STEP = 7
 """What calling the blocks costs a step, in calls of one that is only read with."""
 OPTIMIZER_BYTES_A_SECOND: dict[Kind, float] = {"cpu": 2.5e10, "gpu": 3e11}
-LOAD_SECONDS = 2.2
+LOAD_SECONDS = 1.7
 """Once all is imported."""
 CHECKPOINT_BYTES = 16
 """Of a trained weight: itself, the best so far, and two moments."""
@@ -173,10 +173,10 @@ def work_seconds(work: Work, hardware: Hardware, *, tokens: float | None = None)
     optimizer = num_steps * work.trained * 4 * 7 / OPTIMIZER_BYTES_A_SECOND[kind]
     watching = 0.1 * training
     read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS
-    reading = read_tokens * forward / speed + 12 * blocks
+    reading = read_tokens * forward / speed * (1 + _share_again(work)) + 2 * 12 * blocks
     loading = LOAD_SECONDS + work.shape.size_bytes / 5e8
     saving = work.trained * CHECKPOINT_BYTES / BYTES_WRITTEN_A_SECOND
-    return loading + saving + training + optimizer + watching + 2 * (reading + _answering_seconds(work, hardware))
+    return loading + saving + training + optimizer + watching + reading + 2 * _answering_seconds(work, hardware)
 
 
 def _weights_bytes(work: Work) -> float:
@@ -199,7 +199,8 @@ def _training_bytes(work: Work) -> float:
         blocks = min(blocks, int(work.knobs["num_blocks"]))
     kept = tokens * _kept_numbers(work) * blocks
     if work.knobs["gradient_checkpointing"] == "yes":
-        kept = tokens * (_kept_numbers(work) + blocks * work.shape.hidden_size)
+        # Of one block at a time, with the gradients of as many numbers.
+        kept = tokens * (2 * _kept_numbers(work) + blocks * work.shape.hidden_size)
     rows = max(1, tokens // work.longest)
     return kept * FRAGMENTS * work.num_bytes + _logits(work, rows * work.answer_tokens) * 2
 
@@ -287,11 +288,14 @@ def _share_trained(work: Work) -> float:
 
 
 def _share_computed(work: Work) -> float:
-    """Of the forward passes: what a Llama's frozen blocks make of a row is remembered from the first epoch on."""
-    if work.shape.family != "llama":
-        return 1.0
+    """Of the epochs' forward passes."""
     num_epochs = int(work.knobs["epochs"])
-    return (1 + (num_epochs - 1) * _share_trained(work)) / num_epochs
+    return (1 + (num_epochs - 1) * _share_again(work)) / num_epochs
+
+
+def _share_again(work: Work) -> float:
+    """Of a row's forward pass, each time but the first: what a Llama's frozen blocks make of it is remembered."""
+    return _share_trained(work) if work.shape.family == "llama" else 1.0
 
 
 def _answering_seconds(work: Work, hardware: Hardware) -> float:
