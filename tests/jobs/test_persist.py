@@ -4,6 +4,7 @@ nothing happens twice."""
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -98,7 +99,7 @@ def test_a_claim_that_its_worker_never_heard_of_is_recovered_by_the_lease(either
     with pytest.raises(OperationalError), committing_then_raising(1, then_away=True):
         job_claim(worker)
     assert Job.objects.get().state == State.STARTING
-    Job.objects.update(lease_expires_at=database_now())
+    Job.objects.update(lease_expires_at=database_now() - timedelta(seconds=1))
     assert leases_expire(database_now()) == 1
     assert (Job.objects.get().state, Job.objects.get().attempt) == (State.QUEUED, 1)
 
