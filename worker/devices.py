@@ -39,9 +39,10 @@ def num_cores() -> int:
 def num_threads() -> int:
     """Those torch would take: what the environment says, else one a core, where two that share one count once."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return (
-        int(told) if told.isdigit() and int(told) else min(num_cores(), psutil.cpu_count(logical=False) or num_cores())
-    )
+    if told.isdigit() and int(told):
+        return int(told)
+    cores = num_cores()
+    return min(cores, psutil.cpu_count(logical=False) or cores)
 
 
 def _visible(nvml: Any, chosen: str | None) -> list[Any]:

@@ -88,6 +88,10 @@ def test_virtual_tokens_come_on_top_of_a_row() -> None:
     assert work("prompt_tuning", knobs={"num_virtual_tokens": 50, "max_length": 100}).longest == 150
 
 
+def test_there_are_measurements_by_one_thread_and_by_two() -> None:
+    assert {one.num_threads for one in read_measured()} == {1, 2}
+
+
 @pytest.mark.parametrize("one", read_measured(), ids=lambda one: f"{one.cell} {one.num_threads}")
 def test_it_is_within_a_quarter_of_what_was_measured(one: Measured) -> None:
     assert 0.75 < memory_bytes(one.work, "cpu") / one.peak_memory_bytes < 1.25
