@@ -1,13 +1,16 @@
-"""What each lever of the engine buys: LoRA steps on SmolLM2 with all of them, and with one taken away, in turns.
+"""What each lever of the engine buys: steps on SmolLM2 with all of them, and with one taken away, in turns.
 
 `python -m tests.bench levers [--repeats 5]`: by the process's own time on one thread, which other work on the machine
-disturbs least. What trains whole jobs is in `engine`; layer freezing's trunk is there too, against its own first epoch.
+disturbs least. Steps of LoRA, and of layer freezing's later epochs, which begin at what its trunk remembers; that trunk
+itself, and what trains whole jobs, is in `engine`.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -19,6 +22,7 @@ from tests.bench.engine.rows import even, ragged
 from tests.bench.presets import base_model_folder
 from tests.bench.rows import SMOLLM2
 from webapp.contract.base_models import STARTERS
+from webapp.contract.methods import KnobValue
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
 from worker.engine import forward
@@ -26,6 +30,7 @@ from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
 from worker.engine.encode import Encoded, row_encoder
 from worker.engine.forward import Model, padded, unwrapped
 from worker.engine.levers import packed_attention
+from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.packed_rows import pack
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import choose_place, load_base
@@ -39,32 +44,43 @@ NUM_ROWS, NUM_STEPS = 128, 2
 def levers(words: Sequence[str]) -> Iterator[str]:
     repeats = int(words[words.index("--repeats") + 1]) if "--repeats" in words else 5
     torch.set_num_threads(1)
-    model, encode = _model()
-    yield "| rows | without | ms a token | against all levers |"
-    yield "|---|---|---|---|"
-    for name, rows in (("prompt-heavy", ragged(NUM_ROWS)), ("short", even(NUM_ROWS))):
-        yield from _compared(name, model, [encode(row) for row in rows], repeats)
+    yield "| method | rows | without | ms a token | against all levers |"
+    yield "|---|---|---|---|---|"
+    for method, switches in SWITCHES.items():
+        model = _model(method)
+        for name, rows in _rows().items():
+            with TemporaryDirectory(prefix="gw-") as folder:
+                remember_trunk(unwrapped(model), Path(folder), sum(row.length for row in rows))
+                for line in _compared(model, rows, switches, repeats):
+                    yield f"| {method} | {name} | {line} |"
 
 
-def _model() -> tuple[Model, Callable[[dict[str, Any]], Encoded]]:
+def _model(method: str) -> Model:
     folder = base_model_folder(SMOLLM2)
-    knobs = {**auto_knobs("lora", "generate", STARTERS[SMOLLM2].shape, NUM_ROWS), "rank": 16, "alpha": 32}
-    recipe = Recipe(task="generate", base_model=SMOLLM2, method="lora", knobs=knobs)
+    knobs = auto_knobs(method, "generate", STARTERS[SMOLLM2].shape, NUM_ROWS) | KNOBS[method]
+    recipe = Recipe(task="generate", base_model=SMOLLM2, method=method, knobs=knobs)
     base = load_base(folder, "generate", choose_place(folder, "generate"), [])
-    encode = row_encoder("generate", 700, load_tokenizer(folder, "generate"), [])
-    return ENGINE_METHODS["lora"].build(base, recipe, folder), encode
+    return ENGINE_METHODS[method].build(base, recipe, folder)
 
 
-def _compared(name: str, model: Model, rows: list[Encoded], repeats: int) -> Iterator[str]:
+def _rows() -> dict[str, list[Encoded]]:
+    encode = row_encoder("generate", 700, load_tokenizer(base_model_folder(SMOLLM2), "generate"), [])
+    return {
+        "prompt-heavy": [encode(row) for row in ragged(NUM_ROWS)],
+        "short": [encode(row) for row in even(NUM_ROWS)],
+    }
+
+
+def _compared(model: Model, rows: list[Encoded], switches: dict[str, Switch], repeats: int) -> Iterator[str]:
     steps = epoch_steps([row.length for row in rows], 8, seed=17, epoch=0)[:NUM_STEPS]
-    taken: dict[str, list[float]] = {switch: [] for switch in SWITCHES}
+    taken: dict[str, list[float]] = {switch: [] for switch in switches}
     for _ in range(repeats + 1):
-        for switch, switched in SWITCHES.items():
+        for switch, switched in switches.items():
             with switched(model):
                 taken[switch].append(_milliseconds_a_token(model, rows, steps))
     figures = {switch: median(times[1:]) for switch, times in taken.items()}  # the first of each only warms up
     for switch, figure in figures.items():
-        yield f"| {name} | {switch} | {figure:.2f} | {figure / figures['nothing']:.2f} |"
+        yield f"{switch} | {figure:.2f} | {figure / figures['nothing']:.2f}"
 
 
 def _milliseconds_a_token(model: Model, rows: list[Encoded], steps: list[list[int]]) -> float:
@@ -158,14 +174,22 @@ def _none_at_all(model: Model) -> Iterator[None]:
         yield
 
 
-SWITCHES: dict[str, Switch] = {
-    "nothing": _all,
-    "one start for all rows": _no_shared_start,
-    "packed rows (padded instead)": _padded,
-    "attention written out": _kernel,
-    "LoRA's own layer": _plain_lora,
-    "the norm's own step": _plain_norms,
-    "the last block for labels alone": _whole_last_block,
-    "all of these": _none_at_all,
+KNOBS: dict[dict[str, KnobValue]] = {"lora": {"rank": 16, "alpha": 32}, "freezing": {"num_blocks": 4}}
+SWITCHES: dict[dict[str, Switch]] = {
+    "lora": {
+        "nothing": _all,
+        "one start for all rows": _no_shared_start,
+        "packed rows (padded instead)": _padded,
+        "attention written out": _kernel,
+        "LoRA's own layer": _plain_lora,
+        "the norm's own step": _plain_norms,
+        "the last block for labels alone": _whole_last_block,
+        "all of these": _none_at_all,
+    },
+    "freezing": {
+        "nothing": _all,
+        "the norm's own step": _plain_norms,
+        "the last block for labels alone": _whole_last_block,
+    },
 }
 """What is taken away, and how."""

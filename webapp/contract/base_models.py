@@ -45,7 +45,7 @@ STARTERS: dict[str, StarterModel] = {
             precision="bf16",
             shape=ModelShape(
                 family="llama", num_layers=30, hidden_size=576, intermediate_size=1536, num_heads=9, num_kv_heads=3,
-                vocab_size=49152, max_length=8192, num_params=134_515_008, size_bytes=269_060_552,
+                head_size=64, vocab_size=49152, max_length=8192, num_params=134_515_008, size_bytes=269_060_552,
                 block=BlockCounts(params=3_540_096, norms=1_152),
             ),
         ),
