@@ -1,10 +1,11 @@
 """What each lever of the engine buys: steps on SmolLM2 with all of them, and with one taken away, in turns.
 
-`python -m tests.bench levers [--repeats 5]`: by the process's own time on one thread, which other work on the machine
-disturbs least. Steps of LoRA, and of layer freezing's later epochs, which begin at what its trunk remembers; that trunk
-itself, and what trains whole jobs, is in `engine`.
+`python -m tests.bench levers [--repeats 5] [--threads 1]`: on one thread by the process's own time, which other work on
+the machine disturbs least; on more by the clock, with nothing beside. Steps of LoRA, and of layer freezing's later
+epochs, which begin at what its trunk remembers; that trunk itself, and what trains whole jobs, is in `engine`.
 """
 
+import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -38,12 +39,17 @@ from worker.engine.step import step_loss
 from worker.engine.tokenizer import load_tokenizer
 
 Switch = Callable[[Model], Any]
-NUM_ROWS, NUM_STEPS = 128, 2
+Clock = Callable[[], float]
+NUM_ROWS, NUM_STEPS = 128, 4
 
 
 def levers(words: Sequence[str]) -> Iterator[str]:
-    repeats = int(words[words.index("--repeats") + 1]) if "--repeats" in words else 5
-    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench levers")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args(words)
+    torch.set_num_threads(asked.threads)
+    clock = time.process_time if asked.threads == 1 else time.perf_counter
     yield "| method | rows | without | ms a token | against all levers |"
     yield "|---|---|---|---|---|"
     for method, switches in SWITCHES.items():
@@ -51,7 +57,7 @@ def levers(words: Sequence[str]) -> Iterator[str]:
         for name, rows in _rows().items():
             with TemporaryDirectory(prefix="gw-") as folder:
                 remember_trunk(unwrapped(model), Path(folder), sum(row.length for row in rows))
-                for line in _compared(model, rows, switches, repeats):
+                for line in _compared(model, rows, switches, asked.repeats, clock):
                     yield f"| {method} | {name} | {line} |"
 
 
@@ -71,24 +77,26 @@ def _rows() -> dict[str, list[Encoded]]:
     }
 
 
-def _compared(model: Model, rows: list[Encoded], switches: dict[str, Switch], repeats: int) -> Iterator[str]:
+def _compared(
+    model: Model, rows: list[Encoded], switches: dict[str, Switch], repeats: int, clock: Clock
+) -> Iterator[str]:
     steps = epoch_steps([row.length for row in rows], 8, seed=17, epoch=0)[:NUM_STEPS]
     taken: dict[str, list[float]] = {switch: [] for switch in switches}
     for _ in range(repeats + 1):
         for switch, switched in switches.items():
             with switched(model):
-                taken[switch].append(_milliseconds_a_token(model, rows, steps))
+                taken[switch].append(_milliseconds_a_token(model, rows, steps, clock))
     figures = {switch: median(times[1:]) for switch, times in taken.items()}  # the first of each only warms up
     for switch, figure in figures.items():
         yield f"{switch} | {figure:.2f} | {figure / figures['nothing']:.2f}"
 
 
-def _milliseconds_a_token(model: Model, rows: list[Encoded], steps: list[list[int]]) -> float:
-    began = time.process_time()
+def _milliseconds_a_token(model: Model, rows: list[Encoded], steps: list[list[int]], clock: Clock) -> float:
+    began = clock()
     for step in steps:
         step_loss(model, [rows[at] for at in step], MICRO_BATCH_TOKENS)
         model.zero_grad(set_to_none=True)
-    return 1e3 * (time.process_time() - began) / sum(rows[at].length for step in steps for at in step)
+    return 1e3 * (clock() - began) / sum(rows[at].length for step in steps for at in step)
 
 
 @contextmanager
@@ -174,8 +182,8 @@ def _none_at_all(model: Model) -> Iterator[None]:
         yield
 
 
-KNOBS: dict[dict[str, KnobValue]] = {"lora": {"rank": 16, "alpha": 32}, "freezing": {"num_blocks": 4}}
-SWITCHES: dict[dict[str, Switch]] = {
+KNOBS: dict[str, dict[str, KnobValue]] = {"lora": {"rank": 16, "alpha": 32}, "freezing": {"num_blocks": 4}}
+SWITCHES: dict[str, dict[str, Switch]] = {
     "lora": {
         "nothing": _all,
         "one start for all rows": _no_shared_start,

@@ -1,11 +1,14 @@
 """An encoder with either adapter: rows do not disturb each other, and a merged LoRA says the same."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tiny import make_bert, tiny_recipe
+from tests.tiny import make_bert, make_roberta, tiny_recipe
+from webapp.contract.model_folder import read_model_folder
+from worker.engine import forward
 from worker.engine.encode import Encoded, encode_text
 from worker.engine.forward import Model, class_logits
 from worker.engine.methods import ENGINE_METHODS
@@ -41,6 +44,34 @@ def test_a_row_s_scores_do_not_depend_on_its_neighbours(method: str, tmp_path: P
     together = class_logits(model, rows)
     assert together.shape == (3, 3)
     torch.testing.assert_close(together, torch.cat([class_logits(model, [row]) for row in rows]), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "prefix_tuning"])
+@pytest.mark.parametrize("make", [make_bert, make_roberta])
+def test_padding_to_few_sizes_changes_nothing_up_to_the_longest_row(
+    make: Callable[[Path], Path], method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = make(tmp_path / "base")
+    model = disturbed(method, base)
+    virtual = getattr(model.peft_config["default"], "num_virtual_tokens", None) or 0
+    longest = read_model_folder(base).shape.max_length - virtual
+    for length in (3, 5, *range(longest - 6, longest + 1)):
+        row = encode_text(load_tokenizer(base, "classify"), "a" * length, 0, length)
+        assert row.length == length
+        scores = class_logits(model, [row])
+        with monkeypatch.context() as patch:
+            patch.setattr(forward, "PADDED_TO", 1)
+            torch.testing.assert_close(scores, class_logits(model, [row]), rtol=1e-5, atol=1e-5)
+
+
+def test_rows_of_like_length_are_of_one_size(tmp_path: Path) -> None:
+    base = make_bert(tmp_path / "base")
+    model = load_base(base, "classify", FP32, ["a", "b"])
+    for longest, size in ((1, 4), (4, 4), (5, 8), (123, 124), (125, 125), (128, 128)):
+        ids, mask = forward.padded(model, [[1], [1] * longest], "right")
+        assert ids.shape == mask.shape == (2, size)
+        assert mask.sum(dim=1).tolist() == [1, longest]
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ from worker.engine.figures import Figures, FiguresOnTheWay
 from worker.engine.fit import LARGEST_GRADIENT_NORM
 from worker.engine.forward import token_losses
 from worker.engine.levers import packed_attention, varlen_attention
-from worker.engine.levers.packed_rows import Pack, pack
+from worker.engine.levers.packed_rows import MULTIPLE, Pack, pack
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, choose_place, load_base
 from worker.engine.optimizer import optimizer_of
@@ -199,11 +199,12 @@ def test_a_processor_has_no_such_kernel(asked_for: dict[str, Any]) -> None:
 # Few sizes.
 
 
+@pytest.mark.parametrize("multiple", MULTIPLE.values())
 @pytest.mark.parametrize("num_virtual", [0, 3])
-def test_packs_are_filled_up_to_a_multiple(num_virtual: int) -> None:
+def test_packs_are_filled_up_to_a_multiple(num_virtual: int, multiple: int) -> None:
     for rows in (ROWS, ROWS[:1], ROWS[1:3]):
-        plain, filled = pack(rows, num_virtual=num_virtual), pack(rows, num_virtual=num_virtual, multiple=128)
-        assert len(filled.layout.positions) % 128 == 0
+        plain, filled = pack(rows, num_virtual=num_virtual), pack(rows, num_virtual=num_virtual, multiple=multiple)
+        assert len(filled.layout.positions) % multiple == 0
         assert len(filled.ids) + num_virtual == len(filled.layout.positions)
         assert filled.ids[: len(plain.ids)].tolist() == plain.ids.tolist()
         assert filled.layout.starts == plain.layout.starts
@@ -218,14 +219,15 @@ def test_what_fills_a_pack_up_changes_nothing(tmp_path: Path, monkeypatch: pytes
     model = trained_model(make_llama(tmp_path / "base", max_position_embeddings=512), method)
     rows = [row(ids) for ids in ROWS]
     found = []
-    for multiple in (1, 128):
+    for multiple in (1, *MULTIPLE.values()):
         monkeypatch.setattr(forward, "pack", partial(_pack, multiple))
         losses_of_tokens = token_losses(model, rows)[0]
         found.append((losses_of_tokens.detach(), gradients(losses_of_tokens.sum(), model)))
-    (plain, plain_gradients), (filled, filled_gradients) = found
-    torch.testing.assert_close(filled, plain)
-    for name, one in plain_gradients.items():
-        torch.testing.assert_close(filled_gradients[name], one, rtol=1e-5, atol=1e-9)
+    (plain, plain_gradients), *each = found
+    for filled, filled_gradients in each:
+        torch.testing.assert_close(filled, plain)
+        for name, one in plain_gradients.items():
+            torch.testing.assert_close(filled_gradients[name], one, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.gpu
