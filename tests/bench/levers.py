@@ -1,8 +1,9 @@
 """What each lever of the engine buys: steps on SmolLM2 with all of them, and with one taken away, in turns.
 
-`python -m tests.bench levers [--repeats 5] [--threads 1]`: on one thread by the process's own time, which other work on
-the machine disturbs least; on more by the clock, with nothing beside. Steps of LoRA, and of layer freezing's later
-epochs, which begin at what its trunk remembers; that trunk itself, and what trains whole jobs, is in `engine`.
+`python -m tests.bench levers [--repeats 5] [--threads 1] [--without "the norm's own step"]`: on one thread by the
+process's own time, which other work on the machine disturbs least; on more by the clock, with nothing beside. Steps of
+LoRA, and of layer freezing's later epochs, which begin at what its trunk remembers; that trunk itself, and what trains
+whole jobs, is in `engine`.
 """
 
 import argparse
@@ -41,12 +42,14 @@ from worker.engine.tokenizer import load_tokenizer
 Switch = Callable[[Model], Any]
 Clock = Callable[[], float]
 NUM_ROWS, NUM_STEPS = 128, 4
+NOTHING = "nothing"
 
 
 def levers(words: Sequence[str]) -> Iterator[str]:
     parser = argparse.ArgumentParser(prog="python -m tests.bench levers")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without", action="append", help="of the levers this one alone; may be said again")
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
     clock = time.process_time if asked.threads == 1 else time.perf_counter
@@ -54,10 +57,11 @@ def levers(words: Sequence[str]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for method, switches in SWITCHES.items():
         model = _model(method)
+        chosen = {one: how for one, how in switches.items() if one in asked.without} if asked.without else switches
         for name, rows in _rows().items():
             with TemporaryDirectory(prefix="gw-") as folder:
                 remember_trunk(unwrapped(model), Path(folder), sum(row.length for row in rows))
-                for line in _compared(model, rows, switches, asked.repeats, clock):
+                for line in _compared(model, rows, {NOTHING: _all, **chosen}, asked.repeats, clock):
                     yield f"| {method} | {name} | {line} |"
 
 
@@ -88,7 +92,7 @@ def _compared(
                 taken[switch].append(_milliseconds_a_token(model, rows, steps, clock))
     figures = {switch: median(times[1:]) for switch, times in taken.items()}  # the first of each only warms up
     for switch, figure in figures.items():
-        yield f"{switch} | {figure:.2f} | {figure / figures['nothing']:.2f}"
+        yield f"{switch} | {figure:.2f} | {figure / figures[NOTHING]:.2f}"
 
 
 def _milliseconds_a_token(model: Model, rows: list[Encoded], steps: list[list[int]], clock: Clock) -> float:
@@ -185,7 +189,6 @@ def _none_at_all(model: Model) -> Iterator[None]:
 KNOBS: dict[str, dict[str, KnobValue]] = {"lora": {"rank": 16, "alpha": 32}, "freezing": {"num_blocks": 4}}
 SWITCHES: dict[str, dict[str, Switch]] = {
     "lora": {
-        "nothing": _all,
         "one start for all rows": _no_shared_start,
         "packed rows (padded instead)": _padded,
         "attention written out": _kernel,
@@ -195,7 +198,6 @@ SWITCHES: dict[str, dict[str, Switch]] = {
         "all of these": _none_at_all,
     },
     "freezing": {
-        "nothing": _all,
         "the norm's own step": _plain_norms,
         "the last block for labels alone": _whole_last_block,
     },
