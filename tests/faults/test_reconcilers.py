@@ -39,7 +39,7 @@ def test_a_reconciler_that_sleeps_past_its_turn_does_nothing_twice(home: Path, a
         until(lambda: holder(stack), 20, "nobody sweeps")
         sleeper = holder(stack)
         assert sleeper is not None
-        sleeper.send(signal.SIGSTOP)
+        sleeper.freeze()
         killed = next(part for name, part in stack.parts.items() if name.startswith("w") and part is not sleeper)
         if killed.name != "web":
             killed.kill()

@@ -105,7 +105,7 @@ def test_a_frozen_worker_is_a_zombie_when_it_wakes(home: Path, any_database_url:
         until_step(job, 6)
         child = child_of(stack, job)
         stack.start_worker("w2")
-        stack.parts["w1"].send(signal.SIGSTOP)
+        stack.parts["w1"].freeze()
         until(lambda: now(job).attempt == 2, 20, "nobody took over")
         stack.parts["w1"].send(signal.SIGCONT)
         until(lambda: not child.is_running(), 10, "the zombie's child trains on")
