@@ -49,7 +49,8 @@ def levers(words: Sequence[str]) -> Iterator[str]:
     parser = argparse.ArgumentParser(prog="python -m tests.bench levers")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--without", action="append", help="of the levers this one alone; may be said again")
+    names = sorted({name for switches in SWITCHES.values() for name in switches})
+    parser.add_argument("--without", action="append", choices=names, help="this lever alone; may be said again")
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
     clock = time.process_time if asked.threads == 1 else time.perf_counter

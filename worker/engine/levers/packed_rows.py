@@ -20,8 +20,8 @@ PADDED_PAIRS = 4500
 """Rows go through attention together while that adds no more pairs of tokens than a call of its own costs in time."""
 MULTIPLE = {"cpu": 16, "cuda": 128}
 """Packs are filled up to so many tokens, so that few sizes are seen: by a card's allocator and what was compiled for
-it, and by the processor's library, which keeps two thirds of a megabyte for each size of a product it has met. Over 40
-steps of SmolLM2 on 400 tokens each, every one of another size, that is 200 of 1,600 MB."""
+it, and by the processor's library, which keeps two thirds of a megabyte for each size of a product it has met. Over 32
+steps of SmolLM2 on some 400 tokens each, few of them of one size, that is 200 of 1,600 MB."""
 PROCESSOR = torch.device("cpu")
 
 
