@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -20,11 +19,12 @@ from typing import Any
 from urllib.parse import quote
 
 import dj_database_url
-import psutil
 import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, connections
+
+from tests.processes import goes
 
 ENGINES = ("sqlite", "postgresql")
 URL_VARIABLE = "GRAFTWORK_DATABASE_URL"
@@ -52,12 +52,9 @@ def postgresql_server() -> str:
 def _stop_server(pid: int, folder: str) -> None:
     """At once, sessions or not. pg_ctl, which the wheel would ask, takes a process that is dead but was not yet reaped
     for one that lives."""
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        process.send_signal(signal.SIGQUIT)
-        deadline = time.monotonic() + 10
-        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-            time.sleep(0.05)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGQUIT)
+    goes(pid, within=10)
     shutil.rmtree(folder, ignore_errors=True)
 
 

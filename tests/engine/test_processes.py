@@ -14,6 +14,7 @@ import torch
 
 from tests.engine.here import Attempt, asked, lay_job, with_options
 from tests.engine.runs import Supervised, events_of, run_engine
+from tests.processes import goes
 from tests.stack import PROJECT
 from webapp.contract.events import Event
 from webapp.contract.methods import METHODS
@@ -142,8 +143,7 @@ def others_are_gone(engine: Supervised) -> None:
     left = [
         one for one in psutil.process_iter() if one.pid != engine.process.pid and _session(one) == engine.process.pid
     ]
-    _gone, alive = psutil.wait_procs(left, timeout=5)
-    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    assert all(goes(one.pid) for one in left)
 
 
 def _session(process: psutil.Process) -> int:

@@ -9,6 +9,7 @@ import pytest
 from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_step
 from tests.faults.memory_group import MemoryGroup, memory_group
 from tests.faults.stack import CELERY, EARNEST, FaultStack, Part, running_faults, until
+from tests.processes import is_gone
 from webapp.contract.failures import MOST_CRASHES
 from webapp.jobs.models import Job, JobAttempt, Outcome, State
 from worker import memory_kills as module
@@ -81,7 +82,7 @@ def test_a_worker_that_memory_took_says_so_when_it_is_back(home: Path, database_
         child = stack.children(job.id)[0]
         group.hog_until_gone(worker.process.pid)
         assert worker.process.wait(20) == -9
-        until(lambda: not child.is_running(), 5, "the child outlived its worker")
+        until(lambda: is_gone(child.pid), 5, "the child outlived its worker")
         worker.restart()
         until_all_over([job], 60)
         assert now(job).state == State.SUCCEEDED

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_state, until_step
 from tests.faults.stack import EARNEST, FaultStack, processes_of, running_faults, until
+from tests.processes import is_gone
 from webapp.jobs.models import Job, JobAttempt, Outcome, State
 from webapp.jobs.services import job_cancel, job_pause, job_resume
 
@@ -55,7 +56,7 @@ def test_another_worker_takes_over_from_one_that_was_killed(
         stack.parts["w1"].kill()
         if with_child:
             child.kill()
-        until(lambda: not child.is_running(), 2, "the child outlived its worker")
+        until(lambda: is_gone(child.pid), 2, "the child outlived its worker")
         until(lambda: now(job).attempt == 2, 15, "nobody took over")
         until_all_over([job], 60)
         assert now(job).state == State.SUCCEEDED
@@ -108,7 +109,7 @@ def test_a_frozen_worker_is_a_zombie_when_it_wakes(home: Path, any_database_url:
         stack.parts["w1"].freeze()
         until(lambda: now(job).attempt == 2, 20, "nobody took over")
         stack.parts["w1"].send(signal.SIGCONT)
-        until(lambda: not child.is_running(), 10, "the zombie's child trains on")
+        until(lambda: is_gone(child.pid), 10, "the zombie's child trains on")
         until_all_over([job], 60)
         assert now(job).state == State.SUCCEEDED
         assert not job.events.filter(attempt=1, kind="finished").exists()

@@ -7,9 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.processes import goes
 from webapp.contract.events import Evaluated, Event
 from worker import supervisor
 from worker.supervisor import Leash, Order
@@ -80,16 +80,6 @@ def test_a_child_that_crashes_tells_its_code_and_leaves_a_log(tmp_path: Path, mo
     assert "the disk is on fire" in (tmp_path / "engine.log").read_text()
 
 
-def is_gone(pid: int) -> bool:
-    """Within a moment: a killed process that is not our own child leaves when the kernel gets to it."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_grandchildren_go_with_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
         "import subprocess, sys, time\n"
@@ -100,7 +90,7 @@ def test_grandchildren_go_with_the_child(tmp_path: Path, monkeypatch: pytest.Mon
     child = Child(tmp_path, program, monkeypatch)
     threading.Timer(1.0, setattr, [child, "order", "kill"]).start()
     child.run()
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert goes(int((tmp_path / "pid").read_text()))
 
 
 def test_a_child_sees_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
