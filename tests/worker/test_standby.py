@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from tests.engine.here import Attempt, lay_job
 from tests.engine.runs import events_of
+from tests.processes import goes
 from tests.stack import PROJECT
-from tests.worker.test_supervisor import is_gone
 from webapp.contract.job_dir import ADAPTER, LOG
 from webapp.workers.models import Intent, Worker
 from worker import standby as standby_of_a_slot
@@ -112,7 +112,7 @@ def test_it_dies_with_its_worker(tmp_path: Path, lock_path: Path) -> None:
     assert slot_lock_try(lock_path) is None
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    assert is_gone(pid)
+    assert goes(pid)
     free = slot_lock_try(lock_path)
     assert free is not None
     os.close(free)
