@@ -159,23 +159,24 @@ def _kernel(_model: Model) -> Iterator[None]:
         yield
 
 
-def _by_kernel(q: Tensor, k: Tensor, v: Tensor, k_seen: Tensor, v_seen: Tensor, how: Any) -> Tensor:
+def _by_kernel(q: Tensor, k: Tensor, v: Tensor, how: Any) -> Tensor:
     """The same rows, one after the other, through the processor's own kernel."""
     heads, outputs = q.shape[1] // k.shape[1], []
-    ends = torch.tensor(how.group.lengths).cumsum(0).tolist()
-    for begin, end in zip([0, *ends], ends, strict=False):
-        keys, values = (
-            torch.cat([seen, own[begin:end]]).transpose(0, 1).repeat_interleave(heads, 0)
-            for seen, own in ((k_seen, k), (v_seen, v))
-        )
-        seen = len(k_seen)
-        mask = torch.ones(end - begin, seen + end - begin, dtype=torch.bool).tril(seen) if seen else None
-        query = q[begin:end].transpose(0, 1)
-        outputs.append(
-            scaled_dot_product_attention(
-                query[None], keys[None], values[None], mask, is_causal=mask is None, scale=how.scale
-            )[0].transpose(0, 1)
-        )
+    for group in how.layout.groups:
+        ends = [group.begin + end for end in torch.tensor(group.lengths).cumsum(0).tolist()]
+        for begin, end in zip([group.begin, *ends], ends, strict=False):
+            keys, values = (
+                torch.cat([one[: group.sees], one[begin:end]]).transpose(0, 1).repeat_interleave(heads, 0)
+                for one in (k, v)
+            )
+            seen = group.sees
+            mask = torch.ones(end - begin, seen + end - begin, dtype=torch.bool).tril(seen) if seen else None
+            query = q[begin:end].transpose(0, 1)
+            outputs.append(
+                scaled_dot_product_attention(
+                    query[None], keys[None], values[None], mask, is_causal=mask is None, scale=how.scale
+                )[0].transpose(0, 1)
+            )
     return torch.cat(outputs)
 
 

@@ -6,6 +6,8 @@ on/off: see README, “Speed”. Cards have a kernel of their own for it, see va
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -56,20 +58,14 @@ def packed_attention(
     q, k, v = (one[0].transpose(0, 1).to(exactness) for one in (query, key, value))
     if takes(q, dropout=dropout, window=sliding_window):
         return varlen_attention(q, k, v, layout, scaling=scaling)[None], None
-    prefix = k.shape[0] - q.shape[0]
-    parts = []
-    for group in layout.groups:
-        own, seen = slice(prefix + group.begin, prefix + group.end), slice(0, prefix + group.sees)
-        how = _How(group, scaling, dropout, sliding_window)
-        its = q[group.begin : group.end], k[own], v[own], k[seen], v[seen]
-        parts.append(_Attention.apply(*its, how))  # type: ignore[no-untyped-call]
-    return torch.cat(parts)[None], None
+    how = _How(layout, scaling, dropout, sliding_window)
+    return _Attention.apply(q, k, v, how)[None], None  # type: ignore[no-untyped-call]
 
 
 class _How(NamedTuple):
     """What is no tensor. `window`: how many tokens, itself included, a token sees; all if None."""
 
-    group: Group
+    layout: Layout
     scale: float
     dropout: float
     window: int | None
@@ -82,88 +78,134 @@ class _Block(NamedTuple):
     tokens: int
     keys: int
     heads: int
+    scale: float
     window: int | None
 
     def attention(self, q: Tensor, k: Tensor) -> Tensor:
         """(B, queries, keys)"""
-        scores = torch.bmm(q[:, self.queries], k[:, : self.keys].transpose(1, 2))
+        scores = _product(q[:, self.queries], k[:, : self.keys].transpose(1, 2), self.scale)
         here = slice(self.keys - self.tokens, self.keys)
-        key = torch.arange(self.keys, device=q.device)
-        query = key[here, None]
-        scores[:, :, here].masked_fill_((key[here] > query).repeat_interleave(self.heads, dim=0), -torch.inf)
+        scores[:, :, here] += _above_diagonal(self.tokens, self.heads, scores.dtype, scores.device)
         if self.window is not None and self.keys > self.window:
-            scores.masked_fill_((key <= query - self.window).repeat_interleave(self.heads, dim=0), -torch.inf)
+            key = torch.arange(self.keys, device=q.device)
+            hidden = key <= key[here, None] - self.window
+            scores.masked_fill_(hidden.repeat_interleave(self.heads, dim=0), -torch.inf)
         return scores.softmax(dim=-1)
 
 
-def _blocks(num_seen: int, heads: int, how: _How) -> Iterator[_Block]:
-    longest = how.group.longest
+@lru_cache(maxsize=4)
+def _above_diagonal(tokens: int, heads: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(tokens * heads, tokens): -inf for keys behind a query's own, else 0. Added, it takes half of what filling does,
+    and it is the same for all blocks of a model."""
+    mask = torch.full((tokens, tokens), -torch.inf, dtype=dtype, device=device).triu(diagonal=1)
+    return mask.repeat_interleave(heads, dim=0)
+
+
+def _product(a: Tensor, b: Tensor, scale: float) -> Tensor:
+    """(B, n, m) and (B, m, k) -> (B, n, k), scaled on the way."""
+    return a.new_empty(a.shape[0], a.shape[1], b.shape[2]).baddbmm_(a, b, beta=0, alpha=scale)
+
+
+def _blocks(num_seen: int, heads: int, group: Group, how: _How) -> Iterator[_Block]:
+    longest = group.longest
     for begin in range(0, longest, BLOCK):
         end = min(begin + BLOCK, longest)
-        yield _Block(slice(begin * heads, end * heads), end - begin, num_seen + end, heads, how.window)
+        yield _Block(slice(begin * heads, end * heads), end - begin, num_seen + end, heads, how.scale, how.window)
 
 
 class _Attention(torch.autograd.Function):
-    """Of one group of rows: q (N, H, d), k and v (N, K, d), of what all rows see k_seen, v_seen (S, K, d)."""
+    """Of a whole pack: q (T, H, d), k and v (P + T, K, d) -> (T, H, d); the first P keys are seen by every row."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, k_seen: Tensor, v_seen: Tensor, how: _How) -> Tensor:
-        group, dropout = how.group, how.dropout
-        heads, seen = q.shape[1] // k.shape[1], len(k_seen)
-        queries = _queries(q * how.scale, group, heads)
-        keys, values = _keys(k, k_seen, group), _keys(v, v_seen, group)
-        output = torch.empty_like(queries)
-        attentions, kept = [], []
-        for block in _blocks(seen, heads, how):
-            attention = block.attention(queries, keys)
-            used = attention
-            if dropout:
-                kept.append(torch.empty_like(attention).bernoulli_(1 - dropout).div_(1 - dropout))
-                used = attention * kept[-1]
-            output[:, block.queries] = torch.bmm(used, values[:, : block.keys])
-            attentions.append(attention if group.longest <= LONGEST_KEPT else None)
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, how: _How) -> Tensor:
+        prefix = len(k) - len(q)
+        output = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+        saved = []
+        for group in how.layout.groups:
+            own, seen = slice(prefix + group.begin, prefix + group.end), slice(0, prefix + group.sees)
+            rows = slice(group.begin, group.end)
+            keys, values = _keys(k[own], k[seen], group), _keys(v[own], v[seen], group)
+            output[rows], kept = _attend(q[rows], keys, values, group, how)
+            saved += kept
         # All of it so, and nothing beside: where blocks are computed again, what is saved so is let go meanwhile.
-        ctx.save_for_backward(queries, keys, values, *attentions, *kept)
-        ctx.how, ctx.heads, ctx.seen = how, heads, seen
-        return _tokens(output, group, heads)
+        ctx.save_for_backward(*saved)
+        ctx.how, ctx.prefix, ctx.key_heads = how, prefix, k.shape[1]
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        queries, keys, values, *each = ctx.saved_tensors
-        group = ctx.how.group
-        grad = _queries(grads[0], group, ctx.heads, is_gradient=True)
-        d_queries = torch.empty_like(queries)
-        d_keys, d_values = torch.zeros_like(keys), torch.zeros_like(values)
-        blocks = list(_blocks(ctx.seen, ctx.heads, ctx.how))
-        attentions, kept = each[: len(blocks)], each[len(blocks) :]
-        for number, block in enumerate(blocks):
-            attention = attentions[number]
-            if attention is None:
-                attention = block.attention(queries, keys)
-            seen, d_output = slice(0, block.keys), grad[:, block.queries]
-            d_attention = torch.bmm(d_output, values[:, seen].transpose(1, 2))
-            used = attention
-            if kept:
-                d_attention *= kept[number]
-                used = attention * kept[number]
-            d_values[:, seen] += torch.bmm(used.transpose(1, 2), d_output)
-            d_scores = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
-            d_queries[:, block.queries] = torch.bmm(d_scores, keys[:, seen])
-            d_keys[:, seen] += torch.bmm(d_scores.transpose(1, 2), queries[:, block.queries])
-        d_k, d_k_seen = _apart(d_keys, group, ctx.seen)
-        d_v, d_v_seen = _apart(d_values, group, ctx.seen)
-        d_q = _tokens(d_queries, group, ctx.heads) * ctx.how.scale
-        return d_q, d_k, d_v, d_k_seen, d_v_seen, None
+        (grad,) = grads
+        d_q = torch.empty_like(grad)
+        # What rows share comes first among the groups, and is written before others add to it.
+        d_k, d_v = (grad.new_empty(ctx.prefix + len(grad), ctx.key_heads, grad.shape[2]) for _ in range(2))
+        d_k[: ctx.prefix], d_v[: ctx.prefix] = 0, 0
+        saved = iter(ctx.saved_tensors)
+        for group in ctx.how.layout.groups:
+            own, seen = slice(ctx.prefix + group.begin, ctx.prefix + group.end), ctx.prefix + group.sees
+            rows = slice(group.begin, group.end)
+            d_q[rows], d_keys, d_values = _attend_back(grad[rows], saved, group, seen, ctx.how)
+            for whole, part in ((d_k, d_keys), (d_v, d_values)):
+                whole[own], of_seen = _apart(part, group, seen)
+                whole[:seen] += of_seen
+        return d_q, d_k, d_v, None
+
+
+def _attend(q: Tensor, keys: Tensor, values: Tensor, group: Group, how: _How) -> tuple[Tensor, list[Tensor | None]]:
+    """Of one group's rows: q (N, H, d), keys and values as `_keys` lays them -> (N, H, d), and what to save."""
+    heads = q.shape[1] * len(group.lengths) // len(keys)
+    queries = _queries(q, group, heads)
+    output = torch.empty_like(queries)
+    attentions, kept = list[Tensor | None](), list[Tensor | None]()
+    for block in _blocks(keys.shape[1] - group.longest, heads, group, how):
+        attention = block.attention(queries, keys)
+        used = attention
+        if how.dropout:
+            drops = torch.empty_like(attention).bernoulli_(1 - how.dropout).div_(1 - how.dropout)
+            kept.append(drops)
+            used = attention * drops
+        output[:, block.queries] = torch.bmm(used, values[:, : block.keys])
+        attentions.append(attention if group.longest <= LONGEST_KEPT else None)
+    return _tokens(output, group, heads), [queries, keys, values, *attentions, *kept]
+
+
+def _attend_back(
+    grad: Tensor, saved: Iterator[Tensor], group: Group, num_seen: int, how: _How
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Takes what `_attend` saved -> gradients of q, keys and values as it was given them."""
+    queries, keys, values = islice(saved, 3)
+    heads = grad.shape[1] * len(group.lengths) // len(keys)
+    blocks = list(_blocks(num_seen, heads, group, how))
+    attentions, kept = list(islice(saved, len(blocks))), list(islice(saved, len(blocks) if how.dropout else 0))
+    d_output = _queries(grad, group, heads, is_gradient=True)
+    d_queries = torch.empty_like(queries)
+    d_keys, d_values = torch.zeros_like(keys), torch.zeros_like(values)
+    for number, block in enumerate(blocks):
+        attention = attentions[number]
+        if attention is None:
+            attention = block.attention(queries, keys)
+        seen, its = slice(0, block.keys), d_output[:, block.queries]
+        d_attention = torch.bmm(its, values[:, seen].transpose(1, 2))
+        used = attention
+        if kept:
+            d_attention *= kept[number]
+            used = attention * kept[number]
+        d_values[:, seen] += torch.bmm(used.transpose(1, 2), its)
+        d_scores = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
+        d_queries[:, block.queries] = _product(d_scores, keys[:, seen], how.scale)
+        d_keys[:, seen] += _product(d_scores.transpose(1, 2), queries[:, block.queries], how.scale)
+    return _tokens(d_queries, group, heads), d_keys, d_values
 
 
 def _padded(x: Tensor, group: Group, *, is_gradient: bool = False) -> Tensor:
     """(N, heads, d) -> (rows, longest, heads, d). A gradient of padding is none."""
     rows = len(group.lengths)
-    if not group.is_even:
-        x = x[group.into]
-        if is_gradient:
-            x = x * group.valid.flatten()[:, None, None]
-    return x.reshape(rows, group.longest, *x.shape[1:])
+    if group.is_even:
+        padded = x
+    elif is_gradient:
+        padded = x.new_zeros(rows * group.longest, *x.shape[1:]).index_copy_(0, group.back, x)
+    else:
+        padded = x.index_select(0, group.into)
+    return padded.reshape(rows, group.longest, *x.shape[1:])
 
 
 def _queries(q: Tensor, group: Group, heads: int, *, is_gradient: bool = False) -> Tensor:
@@ -199,7 +241,7 @@ def _apart(x: Tensor, group: Group, num_seen: int) -> tuple[Tensor, Tensor]:
 
 
 def _unpadded(x: Tensor, group: Group) -> Tensor:
-    return x if group.is_even else x[group.back]
+    return x if group.is_even else x.index_select(0, group.back)
 
 
 AttentionInterface.register(NAME, packed_attention)
