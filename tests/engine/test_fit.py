@@ -95,7 +95,7 @@ def test_the_loss_falls_far_on_rows_seen_again_and_again(base: Path, tmp_path: P
 
 def test_the_best_weights_are_kept_not_the_last(base: Path, tmp_path: Path) -> None:
     """A rate that first helps and then spoils."""
-    recipe = tiny_recipe(base, epochs=6, learning_rate=1.0, warmup_ratio=0.5, schedule="constant")
+    recipe = tiny_recipe(base, epochs=6, learning_rate=1.0, alpha=64, warmup_ratio=0.5, schedule="constant")
     model, rows = model_of(base, recipe), rows_of(base)
     training, told = train(model, rows, recipe, tmp_path)
     watched = [event for event in told if isinstance(event, Evaluated)]

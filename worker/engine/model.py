@@ -15,6 +15,7 @@ from transformers import (
 from webapp.contract.tasks import Task
 from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
+from worker.engine.levers.dropout import quicken_dropouts
 from worker.engine.levers.last_block import narrow_last_block
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.quantised import in_4_bits, keep_differentiable
@@ -90,6 +91,7 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
             raise
         raise refused("The base model cannot be loaded from its folder.", error) from error
     quicken_norms(model)
+    quicken_dropouts(model)
     narrow_last_block(model)
     # What the config tells is how the model was kept, also where it is computed with more exactly.
     model.config.dtype = place.stored

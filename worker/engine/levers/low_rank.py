@@ -13,6 +13,8 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from worker.engine.levers.dropout import kept
+
 NAME = "default"
 """peft's for the one adapter there is."""
 
@@ -52,24 +54,24 @@ class _LowRank(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float, dropout: float
     ) -> Tensor:
         a, b = a.to(x.dtype), b.to(x.dtype)
-        kept = torch.empty_like(x).bernoulli_(1 - dropout).div_(1 - dropout) if dropout else None
-        low = (x if kept is None else x * kept) @ a.T * scale  # (N, r)
-        ctx.save_for_backward(x, weight, a, b, low, kept)
+        drops = kept(x, dropout) if dropout else None
+        low = (x if drops is None else x * drops) @ a.T * scale  # (N, r)
+        ctx.save_for_backward(x, weight, a, b, low, drops)
         ctx.scale = scale
         return linear(x, weight, bias).addmm_(low, b.T)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        x, weight, a, b, low, kept = ctx.saved_tensors
+        x, weight, a, b, low, drops = ctx.saved_tensors
         grad = grads[0]
         d_low = grad @ b * ctx.scale
         d_b = grad.T @ low
-        d_a = d_low.T @ (x if kept is None else x * kept)
+        d_a = d_low.T @ (x if drops is None else x * drops)
         d_x = None
         if ctx.needs_input_grad[0]:
             d_x = grad @ weight
-            if kept is None:
+            if drops is None:
                 d_x.addmm_(d_low, a)
             else:
-                d_x.addcmul_(d_low @ a, kept)
+                d_x.addcmul_(d_low @ a, drops)
         return d_x, None, None, d_a, d_b, None, None

@@ -16,6 +16,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from worker.engine.levers.dropout import kept
 from worker.engine.levers.packed_rows import Group, Layout
 from worker.engine.levers.varlen_attention import takes, varlen_attention
 
@@ -125,8 +126,8 @@ class _Attention(torch.autograd.Function):
             own, seen = slice(prefix + group.begin, prefix + group.end), slice(0, prefix + group.sees)
             rows = slice(group.begin, group.end)
             keys, values = _keys(k[own], k[seen], group), _keys(v[own], v[seen], group)
-            output[rows], kept = _attend(q[rows], keys, values, group, how)
-            saved += kept
+            output[rows], its = _attend(q[rows], keys, values, group, how)
+            saved += its
         # All of it so, and nothing beside: where blocks are computed again, what is saved so is let go meanwhile.
         ctx.save_for_backward(*saved)
         ctx.how, ctx.prefix, ctx.key_heads = how, prefix, k.shape[1]
@@ -155,17 +156,16 @@ def _attend(q: Tensor, keys: Tensor, values: Tensor, group: Group, how: _How) ->
     heads = q.shape[1] * len(group.lengths) // len(keys)
     queries = _queries(q, group, heads)
     output = torch.empty_like(queries)
-    attentions, kept = list[Tensor | None](), list[Tensor | None]()
+    attentions, drops = list[Tensor | None](), list[Tensor]()
     for block in _blocks(keys.shape[1] - group.longest, heads, group, how):
         attention = block.attention(queries, keys)
         used = attention
         if how.dropout:
-            drops = torch.empty_like(attention).bernoulli_(1 - how.dropout).div_(1 - how.dropout)
-            kept.append(drops)
-            used = attention * drops
+            drops.append(kept(attention, how.dropout))
+            used = attention * drops[-1]
         output[:, block.queries] = torch.bmm(used, values[:, : block.keys])
         attentions.append(attention if group.longest <= LONGEST_KEPT else None)
-    return _tokens(output, group, heads), [queries, keys, values, *attentions, *kept]
+    return _tokens(output, group, heads), [queries, keys, values, *attentions, *drops]
 
 
 def _attend_back(
@@ -175,7 +175,7 @@ def _attend_back(
     queries, keys, values = islice(saved, 3)
     heads = grad.shape[1] * len(group.lengths) // len(keys)
     blocks = list(_blocks(num_seen, heads, group, how))
-    attentions, kept = list(islice(saved, len(blocks))), list(islice(saved, len(blocks) if how.dropout else 0))
+    attentions, drops = list(islice(saved, len(blocks))), list(islice(saved, len(blocks) if how.dropout else 0))
     d_output = _queries(grad, group, heads, is_gradient=True)
     d_queries = torch.empty_like(queries)
     d_keys, d_values = torch.zeros_like(keys), torch.zeros_like(values)
@@ -186,9 +186,9 @@ def _attend_back(
         seen, its = slice(0, block.keys), d_output[:, block.queries]
         d_attention = torch.bmm(its, values[:, seen].transpose(1, 2))
         used = attention
-        if kept:
-            d_attention *= kept[number]
-            used = attention * kept[number]
+        if drops:
+            d_attention *= drops[number]
+            used = attention * drops[number]
         d_values[:, seen] += torch.bmm(used.transpose(1, 2), its)
         d_scores = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
         d_queries[:, block.queries] = _product(d_scores, keys[:, seen], how.scale)
