@@ -2,8 +2,8 @@
 
 `python -m tests.bench levers [--repeats 5] [--threads 1] [--without "the norm's own step"]`: on one thread by the
 process's own time, which other work on the machine disturbs least; on more by the clock, with nothing beside. Steps of
-LoRA, and of layer freezing's later epochs, which begin at what its trunk remembers; that trunk itself, and what trains
-whole jobs, is in `engine`.
+LoRA, without dropout and with, and of layer freezing's later epochs, which begin at what its trunk remembers; that
+trunk itself, and what trains whole jobs, is in `engine`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from worker.engine import forward
 from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
 from worker.engine.encode import Encoded, row_encoder
 from worker.engine.forward import Model, padded, unwrapped
-from worker.engine.levers import packed_attention
+from worker.engine.levers import low_rank, packed_attention
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.packed_rows import pack
 from worker.engine.methods import ENGINE_METHODS
@@ -54,21 +54,23 @@ def levers(words: Sequence[str]) -> Iterator[str]:
     asked = parser.parse_args(words)
     torch.set_num_threads(asked.threads)
     clock = time.process_time if asked.threads == 1 else time.perf_counter
-    yield "| method | rows | without | ms a token | against all levers |"
+    yield "| training | rows | without | ms a token | against all levers |"
     yield "|---|---|---|---|---|"
-    for method, switches in SWITCHES.items():
-        model = _model(method)
+    for kind, switches in SWITCHES.items():
         chosen = {one: how for one, how in switches.items() if one in asked.without} if asked.without else switches
+        if not chosen:
+            continue
+        model = _model(*KINDS[kind])
         for name, rows in _rows().items():
             with TemporaryDirectory(prefix="gw-") as folder:
                 remember_trunk(unwrapped(model), Path(folder), sum(row.length for row in rows))
                 for line in _compared(model, rows, {NOTHING: _all, **chosen}, asked.repeats, clock):
-                    yield f"| {method} | {name} | {line} |"
+                    yield f"| {kind} | {name} | {line} |"
 
 
-def _model(method: str) -> Model:
+def _model(method: str, changes: dict[str, KnobValue]) -> Model:
     folder = base_model_folder(SMOLLM2)
-    knobs = auto_knobs(method, "generate", STARTERS[SMOLLM2].shape, NUM_ROWS) | KNOBS[method]
+    knobs = auto_knobs(method, "generate", STARTERS[SMOLLM2].shape, NUM_ROWS) | changes
     recipe = Recipe(task="generate", base_model=SMOLLM2, method=method, knobs=knobs)
     base = load_base(folder, "generate", choose_place(folder, "generate"), [])
     return ENGINE_METHODS[method].build(base, recipe, folder)
@@ -181,6 +183,15 @@ def _by_kernel(q: Tensor, k: Tensor, v: Tensor, how: Any) -> Tensor:
 
 
 @contextmanager
+def _library_s_dice(_model: Model) -> Iterator[None]:
+    def by_bernoulli(like: Tensor, dropout: float) -> Tensor:
+        return torch.empty_like(like).bernoulli_(1 - dropout).div_(1 - dropout)
+
+    with patch.object(low_rank, "kept", by_bernoulli):
+        yield
+
+
+@contextmanager
 def _none_at_all(model: Model) -> Iterator[None]:
     with ExitStack() as stack:
         for switched in (_padded, _whole_last_block, _plain_lora, _plain_norms):
@@ -188,9 +199,15 @@ def _none_at_all(model: Model) -> Iterator[None]:
         yield
 
 
-KNOBS: dict[str, dict[str, KnobValue]] = {"lora": {"rank": 16, "alpha": 32}, "freezing": {"num_blocks": 4}}
+LORA: dict[str, KnobValue] = {"rank": 16, "alpha": 32}
+KINDS: dict[str, tuple[str, dict[str, KnobValue]]] = {
+    "LoRA": ("lora", LORA),
+    "LoRA with dropout": ("lora", {**LORA, "dropout": 0.05}),
+    "layer freezing": ("freezing", {"num_blocks": 4}),
+}
+"""What is trained: the method, and what is not as Auto has it."""
 SWITCHES: dict[str, dict[str, Switch]] = {
-    "lora": {
+    "LoRA": {
         "one start for all rows": _no_shared_start,
         "packed rows (padded instead)": _padded,
         "attention written out": _kernel,
@@ -199,7 +216,8 @@ SWITCHES: dict[str, dict[str, Switch]] = {
         "the last block for labels alone": _whole_last_block,
         "all of these": _none_at_all,
     },
-    "freezing": {
+    "LoRA with dropout": {"dropout's own dice": _library_s_dice},
+    "layer freezing": {
         "the norm's own step": _plain_norms,
         "the last block for labels alone": _whole_last_block,
     },
