@@ -40,11 +40,6 @@ class Group:
         return len(set(self.lengths)) == 1
 
     @cached_property
-    def valid(self) -> Tensor:
-        """(rows, longest): which places are a token, not padding."""
-        return moved(self._valid(), self._device)
-
-    @cached_property
     def into(self) -> Tensor:
         """(rows * longest,): the token of this group for each place; padding repeats the row's last one."""
         ends = torch.tensor(self.lengths).cumsum(0)
@@ -55,10 +50,8 @@ class Group:
     @cached_property
     def back(self) -> Tensor:
         """(tokens,): the place of each token."""
-        return moved(self._valid().flatten().nonzero()[:, 0], self._device)
-
-    def _valid(self) -> Tensor:
-        return torch.arange(self.longest)[None] < torch.tensor(self.lengths)[:, None]
+        is_token = torch.arange(self.longest)[None] < torch.tensor(self.lengths)[:, None]  # (rows, longest)
+        return moved(is_token.flatten().nonzero()[:, 0], self._device)
 
 
 @dataclass(frozen=True, eq=False)
