@@ -32,6 +32,7 @@ from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
 from worker.engine.encode import Encoded, row_encoder
 from worker.engine.forward import Model, padded, unwrapped
 from worker.engine.levers import low_rank, packed_attention
+from worker.engine.levers.dropout import kept_by_pytorch
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.packed_rows import pack
 from worker.engine.methods import ENGINE_METHODS
@@ -184,10 +185,7 @@ def _by_kernel(q: Tensor, k: Tensor, v: Tensor, how: Any) -> Tensor:
 
 @contextmanager
 def _library_s_dice(_model: Model) -> Iterator[None]:
-    def by_bernoulli(like: Tensor, dropout: float) -> Tensor:
-        return torch.empty_like(like).bernoulli_(1 - dropout).div_(1 - dropout)
-
-    with patch.object(low_rank, "kept", by_bernoulli):
+    with patch.object(low_rank, "kept", kept_by_pytorch):
         yield
 
 
