@@ -17,6 +17,7 @@ from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
 from worker.engine.levers.dropout import quicken_dropouts
 from worker.engine.levers.last_block import narrow_last_block
+from worker.engine.levers.llama_block import quicken_blocks
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.quantised import in_4_bits, keep_differentiable
 from worker.engine.tokenizer import refused
@@ -91,6 +92,7 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
             raise
         raise refused("The base model cannot be loaded from its folder.", error) from error
     quicken_norms(model)
+    quicken_blocks(model)
     quicken_dropouts(model)
     narrow_last_block(model)
     # What the config tells is how the model was kept, also where it is computed with more exactly.

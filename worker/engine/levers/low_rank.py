@@ -1,10 +1,12 @@
-"""LoRA's layer (Hu et al. 2021, arXiv 2106.09685) in one step forward and one back.
+"""LoRA's layer (Hu et al. 2021, arXiv 2106.09685) in one step forward and one back, and so layers that read the same
+input: their low ranks side by side are one product, and what they give back to the input is added where it is made.
 
 peft multiplies a 16-bit base by adapter weights in 32 bits, or casts them anew for each product, and keeps every step
 between for the backward pass. Here the adapter weights are copied to 16 bits once, what they add is added in place,
 and kept are the input and its few low-rank numbers. The weights that learn stay in 32 bits.
 """
 
+from collections.abc import Sequence
 from types import MethodType
 from typing import Any
 
@@ -26,52 +28,97 @@ def quicken_lora(model: nn.Module) -> None:
             layer.forward = MethodType(_forward, layer)
 
 
+def together(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
+    """What each layer makes of x (..., inputs). Layers that are not LoRA's, or not alike, go each by itself."""
+    return _quick(layers, x) if _are_alike(layers) else [layer(x) for layer in layers]
+
+
 def _is_plain(layer: Any) -> bool:
     return layer.active_adapters == [NAME] and not layer.lora_variant and not layer.lora_bias[NAME]
 
 
-def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    if layer.disable_adapters or layer.merged:
-        return LoraLinear.forward(layer, x, *args, **kwargs)  # type: ignore[no-any-return]
-    base = layer.get_base_layer()
-    weight = base.weight.T if layer.fan_in_fan_out else base.weight  # (outputs, inputs)
+def _are_alike(layers: Sequence[Any]) -> bool:
+    return (
+        all("forward" in vars(layer) and type(layer) is LoraLinear and _is_active(layer) for layer in layers)
+        and len({(layer.scaling[NAME], _dropout(layer)) for layer in layers}) == 1
+    )
+
+
+def _is_active(layer: Any) -> bool:
+    return not (layer.disable_adapters or layer.merged)
+
+
+def _dropout(layer: Any) -> float:
     dropout = layer.lora_dropout[NAME]
-    share = dropout.p if isinstance(dropout, nn.Dropout) and layer.training else 0.0
-    added = layer.lora_A[NAME].weight, layer.lora_B[NAME].weight
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else weight.dtype
-    flat, weight, bias = x.to(dtype).flatten(0, -2), weight.to(dtype), base.bias
-    bias = None if bias is None else bias.to(dtype)
-    output: Tensor = _LowRank.apply(flat, weight, bias, *added, layer.scaling[NAME], share)  # type: ignore[no-untyped-call]
-    return output.view(*x.shape[:-1], -1)
+    return dropout.p if isinstance(dropout, nn.Dropout) and layer.training else 0.0
+
+
+def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    if not _is_active(layer):
+        return LoraLinear.forward(layer, x, *args, **kwargs)  # type: ignore[no-any-return]
+    return _quick([layer], x)[0]
+
+
+def _quick(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
+    kind = x.device.type
+    is_mixed = torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if is_mixed else layers[0].get_base_layer().weight.dtype
+    tensors: list[Tensor | None] = []
+    for layer in layers:
+        base = layer.get_base_layer()
+        weight = base.weight.T if layer.fan_in_fan_out else base.weight  # (outputs, inputs)
+        bias = None if base.bias is None else base.bias.to(dtype)
+        tensors += [weight.to(dtype), bias, layer.lora_A[NAME].weight, layer.lora_B[NAME].weight]
+    flat = x.to(dtype).flatten(0, -2)
+    outputs = _LowRank.apply(flat, layers[0].scaling[NAME], _dropout(layers[0]), *tensors)  # type: ignore[no-untyped-call]
+    return [output.view(*x.shape[:-1], -1) for output in outputs]
 
 
 class _LowRank(torch.autograd.Function):
-    """x (N, inputs), W (outputs, inputs), bias (outputs,) or None, A (r, inputs), B (outputs, r) -> (N, outputs):
-    x W^T + bias + scale (dropped x) A^T B^T. W and bias are frozen."""
+    """x (N, inputs) and, for each layer, W (outputs, inputs), bias (outputs,) or None, A (r, inputs), B (outputs, r) ->
+    for each layer (N, outputs): x W^T + bias + scale (dropped x) A^T B^T. W and bias are frozen."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float, dropout: float
-    ) -> Tensor:
-        a, b = a.to(x.dtype), b.to(x.dtype)
-        drops = kept(x, dropout) if dropout else None
-        low = (x if drops is None else x * drops) @ a.T * scale  # (N, r)
-        ctx.save_for_backward(x, weight, a, b, low, drops)
+    def forward(ctx: Any, x: Tensor, scale: float, dropout: float, *tensors: Any) -> tuple[Tensor, ...]:
+        weights, biases, downs = (tensors[at::4] for at in range(3))
+        down = torch.cat(downs).to(x.dtype)  # (ranks of all, inputs)
+        ups = [up.to(x.dtype) for up in tensors[3::4]]
+        ctx.ranks = [len(one) for one in downs]
+        drops = [kept(x, dropout) for _ in weights] if dropout else []
+        if drops:
+            read = zip(drops, torch.split(down, ctx.ranks), strict=True)
+            low = torch.cat([(x * drop) @ one.T for drop, one in read], dim=1) * scale  # (N, ranks of all)
+        else:
+            low = x @ down.T * scale
+        ctx.save_for_backward(x, down, low, *weights, *ups, *drops)
         ctx.scale = scale
-        return linear(x, weight, bias).addmm_(low, b.T)
+        lows = torch.split(low, ctx.ranks, dim=1)
+        return tuple(
+            linear(x, weight, bias).addmm_(its, up.T)
+            for weight, bias, its, up in zip(weights, biases, lows, ups, strict=True)
+        )
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        x, weight, a, b, low, drops = ctx.saved_tensors
-        grad = grads[0]
-        d_low = grad @ b * ctx.scale
-        d_b = grad.T @ low
-        d_a = d_low.T @ (x if drops is None else x * drops)
+        x, down, low, *rest = ctx.saved_tensors
+        number = len(grads)
+        weights, ups, drops = rest[:number], rest[number : 2 * number], rest[2 * number :]
+        d_low = torch.cat([grad @ up for grad, up in zip(grads, ups, strict=True)], dim=1) * ctx.scale
+        d_ups = [grad.T @ its for grad, its in zip(grads, torch.split(low, ctx.ranks, dim=1), strict=True)]
+        if drops:
+            pairs = list(zip(torch.split(d_low, ctx.ranks, dim=1), drops, strict=True))
+            d_downs = tuple(its.T @ (x * drop) for its, drop in pairs)
+        else:
+            d_downs = torch.split(d_low.T @ x, ctx.ranks)
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = grad @ weight
-            if drops is None:
-                d_x.addmm_(d_low, a)
+            d_x = grads[0] @ weights[0]
+            for grad, weight in zip(grads[1:], weights[1:], strict=True):
+                d_x.addmm_(grad, weight)
+            if drops:
+                for (its, drop), one in zip(pairs, torch.split(down, ctx.ranks), strict=True):
+                    d_x.addcmul_(its @ one, drop)
             else:
-                d_x.addcmul_(d_low @ a, drops)
-        return d_x, None, None, d_a, d_b, None, None
+                d_x.addmm_(d_low, down)
+        d_tensors = [one for pair in zip(d_downs, d_ups, strict=True) for one in (None, None, *pair)]
+        return d_x, None, None, *d_tensors
