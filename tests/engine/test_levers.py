@@ -12,12 +12,16 @@ from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    BertConfig,
+    BertModel,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    RobertaConfig,
+    RobertaModel,
 )
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -26,9 +30,9 @@ from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.methods import METHODS
 from worker.engine.encode import Encoded
 from worker.engine.forward import Model, row_losses, token_losses, unwrapped
+from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.last_block import narrow_last_block
-from worker.engine.levers.llama_block import quicken_blocks
 from worker.engine.levers.low_rank import quicken_lora, together
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.levers.packed_rows import LEAST_SHARED, pack
@@ -277,6 +281,53 @@ def test_a_quick_block_is_transformers_own(made: Callable[[], Model], targets: A
     for name, one in plain_gradients.items():
         torch.testing.assert_close(quick_gradients[name], one, rtol=1e-5, atol=1e-8)
     assert torch.equal(written(), words)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", [(BertConfig, BertModel), (RobertaConfig, RobertaModel)], ids=["bert", "roberta"])
+def test_a_quick_encoder_is_transformers_own(kind: Any, attention: str) -> None:
+    torch.manual_seed(0)
+    config, family = kind
+    base = family(config(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        attn_implementation=attention,
+    ))  # fmt: skip
+    model = get_peft_model(base, LoraConfig(r=3, target_modules=["query", "value"])).double().train()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(weight, std=0.2)
+    ids = torch.arange(2, 42).view(2, 20)
+    mask = (torch.arange(20)[None] < torch.tensor([[20], [13]])).long()
+
+    def seen() -> tuple[Tensor, dict[str, Tensor]]:
+        output = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return output.detach(), gradients((output * torch.linspace(-1, 1, 16)).sum(), model)
+
+    plain, plain_gradients = seen()
+    quicken_lora(model)
+    quicken_blocks(model)
+    quick, quick_gradients = seen()
+    torch.testing.assert_close(quick, plain, **CLOSE)
+    assert len(quick_gradients) == len(plain_gradients) > 0
+    for name, one in plain_gradients.items():
+        torch.testing.assert_close(quick_gradients[name], one, rtol=1e-8, atol=1e-10)
+
+
+def test_copies_in_16_bits_are_made_once_and_follow_a_weight_that_changes() -> None:
+    model = side_by_side().float()
+    layer = model.base_model.model["wide"]
+    x = torch.randn(4, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        before, again = layer(x), layer(x)
+        _version, copied, _bias = layer.copied
+        with torch.no_grad():
+            layer(x)
+        assert layer.copied[1] is copied and copied.dtype == torch.bfloat16 and torch.equal(before, again)
+        layer.get_base_layer().weight.mul_(2)
+        assert torch.equal(layer.copied[1], copied)
+        changed = layer(x)
+    assert torch.equal(layer.copied[1], 2 * copied) and not torch.equal(changed, before)
 
 
 def test_dora_stays_peft_s(tmp_path: Path) -> None:

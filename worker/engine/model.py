@@ -15,9 +15,9 @@ from transformers import (
 from webapp.contract.tasks import Task
 from worker.engine.errors import is_out_of_memory
 from worker.engine.forward import Model
+from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.dropout import quicken_dropouts
 from worker.engine.levers.last_block import narrow_last_block
-from worker.engine.levers.llama_block import quicken_blocks
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.quantised import in_4_bits, keep_differentiable
 from worker.engine.tokenizer import refused

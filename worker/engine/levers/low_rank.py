@@ -65,13 +65,24 @@ def _quick(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
     dtype = torch.get_autocast_dtype(kind) if is_mixed else layers[0].get_base_layer().weight.dtype
     tensors: list[Tensor | None] = []
     for layer in layers:
-        base = layer.get_base_layer()
-        weight = base.weight.T if layer.fan_in_fan_out else base.weight  # (outputs, inputs)
-        bias = None if base.bias is None else base.bias.to(dtype)
-        tensors += [weight.to(dtype), bias, layer.lora_A[NAME].weight, layer.lora_B[NAME].weight]
+        tensors += [*_frozen(layer, dtype), layer.lora_A[NAME].weight, layer.lora_B[NAME].weight]
     flat = x.to(dtype).flatten(0, -2)
     outputs = _LowRank.apply(flat, layers[0].scaling[NAME], _dropout(layers[0]), *tensors)  # type: ignore[no-untyped-call]
     return [output.view(*x.shape[:-1], -1) for output in outputs]
+
+
+def _frozen(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once: for
+    its backward pass each step held all of them anyway. A card may hold only a part of the weights between steps."""
+    base = layer.get_base_layer()
+    weight = base.weight.T if layer.fan_in_fan_out else base.weight
+    if weight.dtype == dtype or weight.device.type != "cpu" or not torch.is_grad_enabled():
+        return weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
+    version = dtype, base.weight._version
+    if getattr(layer, "copied", (None,))[0] != version:
+        layer.copied = version, weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
+    _version, copied, bias = layer.copied
+    return copied, bias
 
 
 class _LowRank(torch.autograd.Function):
