@@ -113,9 +113,9 @@ def _all(_model: Model) -> Iterator[None]:
 
 
 @contextmanager
-def _library_s(model: Model, kind: str) -> Iterator[None]:
-    """Modules whose name ends like this, computed by their own library for as long."""
-    quick = [module for name, module in model.named_modules() if name.endswith(kind) and "forward" in vars(module)]
+def _library_s(model: Model, *kinds: str) -> Iterator[None]:
+    """Modules whose name ends like one of these, computed by their own library for as long."""
+    quick = [module for name, module in model.named_modules() if name.endswith(kinds) and "forward" in vars(module)]
     assert quick
     held = [vars(module).pop("forward") for module in quick]
     yield
@@ -125,6 +125,10 @@ def _library_s(model: Model, kind: str) -> Iterator[None]:
 
 def _plain_lora(model: Model) -> Any:
     return _library_s(model, "_proj")
+
+
+def _plain_blocks(model: Model) -> Any:
+    return _library_s(model, "self_attn", "mlp")
 
 
 def _plain_norms(model: Model) -> Any:
@@ -192,7 +196,7 @@ def _library_s_dice(_model: Model) -> Iterator[None]:
 @contextmanager
 def _none_at_all(model: Model) -> Iterator[None]:
     with ExitStack() as stack:
-        for switched in (_padded, _whole_last_block, _plain_lora, _plain_norms):
+        for switched in (_padded, _whole_last_block, _plain_blocks, _plain_lora, _plain_norms):
             stack.enter_context(switched(model))
         yield
 
@@ -210,6 +214,7 @@ SWITCHES: dict[str, dict[str, Switch]] = {
         "packed rows (padded instead)": _padded,
         "attention written out": _kernel,
         "LoRA's own layer": _plain_lora,
+        "one step for what reads the same, and its own rotation": _plain_blocks,
         "the norm's own step": _plain_norms,
         "the last block for labels alone": _whole_last_block,
         "all of these": _none_at_all,

@@ -94,14 +94,24 @@ def test_the_loss_falls_far_on_rows_seen_again_and_again(base: Path, tmp_path: P
 
 
 def test_the_best_weights_are_kept_not_the_last(base: Path, tmp_path: Path) -> None:
-    """A rate that first helps and then spoils."""
-    recipe = tiny_recipe(base, epochs=6, learning_rate=1.0, alpha=64, warmup_ratio=0.5, schedule="constant")
+    """Of a training that helps until half of it is over, and is spoilt at each look from then on."""
+    recipe = tiny_recipe(base, epochs=6)
     model, rows = model_of(base, recipe), rows_of(base)
-    training, told = train(model, rows, recipe, tmp_path)
+    told: list[Event] = []
+
+    def spoil(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Evaluated) and event.epoch >= 3:
+            with torch.no_grad():
+                for weight in model.parameters():
+                    if weight.requires_grad:
+                        weight.normal_()
+
+    training = fit(model, rows, recipe, tmp_path, spoil)
     watched = [event for event in told if isinstance(event, Evaluated)]
     training.end()
     assert mean_loss(model, rows[:8]) == pytest.approx(min(event.loss for event in watched), rel=1e-5)
-    assert watched[-1].loss > min(event.loss for event in watched)
+    assert watched[0].loss > min(event.loss for event in watched) < watched[-1].loss
     assert [event.loss for event in watched if event.is_best] == sorted(
         {event.loss for event in watched if event.is_best}, reverse=True
     )

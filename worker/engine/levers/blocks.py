@@ -68,9 +68,16 @@ def _window(attention: Any) -> int | None:
 
 
 def _encode(
-    attention: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, **rest: Any
+    attention: Any,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    past_key_values: Any = None,
+    **rest: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """As transformers calls it: (B, T, H) -> (B, T, H). An encoder keeps nothing of what it read."""
+    """As transformers calls it: (B, T, H) -> (B, T, H). A trained prefix goes its own way."""
+    if past_key_values is not None:
+        known = type(attention).forward
+        return known(attention, hidden_states, attention_mask, past_key_values, **rest)  # type: ignore[no-any-return]
     projected = together([attention.query, attention.key, attention.value], hidden_states)
     query, key, value = (_heads(one, attention.attention_head_size).transpose(1, 2) for one in projected)
     return _attended(attention, query, key, value, attention_mask, attention.dropout.p, **rest)
