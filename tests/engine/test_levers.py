@@ -54,6 +54,12 @@ def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
     return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
 
 
+def assert_same(quick: dict[str, Tensor], plain: dict[str, Tensor]) -> None:
+    assert quick.keys() == plain.keys() != set()
+    for name, one in plain.items():
+        torch.testing.assert_close(quick[name], one, rtol=1e-8, atol=1e-10)
+
+
 def test_what_rows_begin_with_is_laid_once_and_each_keeps_a_token_of_its_own() -> None:
     packed = pack([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5], [1, 2, 3, 4, 9]])
     assert packed.ids.tolist() == [1, 2, 3, 4, 5, 6, 5, 9]
@@ -154,9 +160,7 @@ def test_a_lora_layer_is_peft_s(tmp_path: Path, family: str, rslora: bool) -> No
     quicken_lora(model)
     quick, quick_gradients = seen()
     torch.testing.assert_close(quick, plain, **CLOSE)
-    assert len(quick_gradients) == len(plain_gradients) > 0
-    for name, one in plain_gradients.items():
-        torch.testing.assert_close(quick_gradients[name], one, rtol=1e-8, atol=1e-10)
+    assert_same(quick_gradients, plain_gradients)
     with model.disable_adapter():
         bare = model(input_ids=ids).last_hidden_state
     assert not torch.allclose(bare, quick)
@@ -309,9 +313,7 @@ def test_a_quick_encoder_is_transformers_own(kind: Any, attention: str) -> None:
     quicken_blocks(model)
     quick, quick_gradients = seen()
     torch.testing.assert_close(quick, plain, **CLOSE)
-    assert len(quick_gradients) == len(plain_gradients) > 0
-    for name, one in plain_gradients.items():
-        torch.testing.assert_close(quick_gradients[name], one, rtol=1e-8, atol=1e-10)
+    assert_same(quick_gradients, plain_gradients)
 
 
 def test_copies_in_16_bits_are_made_once_and_follow_a_weight_that_changes() -> None:
