@@ -72,16 +72,17 @@ def _quick(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
 
 
 def _frozen(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once: for
-    its backward pass each step held all of them anyway. A card may hold only a part of the weights between steps."""
+    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once: unless
+    blocks are computed again, a step held all of them anyway. A card may hold only a part of the weights."""
     base = layer.get_base_layer()
     weight = base.weight.T if layer.fan_in_fan_out else base.weight
-    if weight.dtype == dtype or weight.device.type != "cpu" or not torch.is_grad_enabled():
-        return weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
     version = dtype, base.weight._version
-    if getattr(layer, "copied", (None,))[0] != version:
-        layer.copied = version, weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
-    _version, copied, bias = layer.copied
+    held = getattr(layer, "copied", None)
+    if held is None or held[0] != version:
+        held = version, weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
+        if weight.dtype != dtype and weight.device.type == "cpu" and torch.is_grad_enabled():
+            layer.copied = held
+    _version, copied, bias = held
     return copied, bias
 
 
