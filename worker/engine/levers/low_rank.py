@@ -72,8 +72,8 @@ def _quick(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
 
 
 def _frozen(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once: unless
-    blocks are computed again, a step held all of them anyway. A card may hold only a part of the weights."""
+    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once:
+    unless blocks are computed again, a step held all of them anyway. A card may hold a part of the weights alone."""
     base = layer.get_base_layer()
     weight = base.weight.T if layer.fan_in_fan_out else base.weight
     version = dtype, base.weight._version
