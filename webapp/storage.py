@@ -110,7 +110,7 @@ def run_dir() -> Path:
 
 
 def compiled_dir() -> Path:
-    """What PyTorch has compiled for GPUs; it may go at any time."""
+    """What was compiled, by PyTorch for GPUs and by numba for processors; it may go at any time."""
     return _data_dir() / "compiled"
 
 

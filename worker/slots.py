@@ -157,10 +157,11 @@ class Slots:
         return devices[min(number, len(devices) - 1)]
 
     def _variables(self, device: Device) -> dict[str, str]:
-        """A GPU's slot sees that card alone, and keeps what was compiled for it; slots of a processor share its
-        cores."""
+        """What was compiled is kept; a GPU's slot sees that card alone; slots of a processor share its cores."""
+        kept = str(storage.compiled_dir())
         if device.kind == "gpu":
-            return {"CUDA_VISIBLE_DEVICES": device.uuid, "TORCHINDUCTOR_CACHE_DIR": str(storage.compiled_dir())}
+            return {"CUDA_VISIBLE_DEVICES": device.uuid, "TORCHINDUCTOR_CACHE_DIR": kept, "NUMBA_CACHE_DIR": kept}
         if self.worker.slots > 1 and "OMP_NUM_THREADS" not in os.environ:
-            return {"OMP_NUM_THREADS": str(max(1, self.worker.num_cores // self.worker.slots))}
-        return {}
+            threads = str(max(1, self.worker.num_cores // self.worker.slots))
+            return {"OMP_NUM_THREADS": threads, "NUMBA_CACHE_DIR": kept}
+        return {"NUMBA_CACHE_DIR": kept}

@@ -17,6 +17,7 @@ from worker.engine.levers import packed_attention
 from worker.engine.levers.copies import moved
 from worker.engine.levers.packed_rows import MULTIPLE, Layout, pack
 from worker.engine.levers.side_by_side import Read
+from worker.engine.levers.token_loss import token_loss
 
 Model = Any
 
@@ -128,8 +129,7 @@ def token_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tensor]
     logits = unwrapped(model).get_output_embeddings()(before)  # (N, vocabulary)
     targets = torch.tensor([rows[index].ids[position] for index, position in places])
     index = torch.tensor([index for index, _position in places])
-    losses = cross_entropy(logits.float(), moved(targets, logits.device), reduction="none")
-    return losses, moved(index, logits.device)
+    return token_loss(logits, moved(targets, logits.device)), moved(index, logits.device)
 
 
 def class_logits(model: Model, rows: Sequence[Encoded]) -> Tensor:
@@ -190,7 +190,7 @@ def _target_losses(model: Model, rows: Sequence[Encoded]) -> tuple[Tensor, Tenso
     before = torch.cat([targets.new_full((len(rows), 1), start), targets[:, :-1]], dim=1)
     logits = model(input_ids=ids, attention_mask=mask, decoder_input_ids=before).logits  # (B, T, vocabulary)
     index, position = there.nonzero(as_tuple=True)
-    return cross_entropy(logits[index, position].float(), targets[index, position], reduction="none"), index
+    return token_loss(logits[index, position], targets[index, position]), index
 
 
 def _prompt(model: Model, num_rows: int) -> Any:

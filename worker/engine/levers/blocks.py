@@ -1,6 +1,6 @@
-"""Parts of blocks, as transformers computes them, but that layers which read the same input go through one step, see
-`low_rank.py`, and that queries and keys are turned by their position as `rotary.py` does it. Measured on/off: see
-README, “Speed”.
+"""Blocks and their parts, as transformers computes them, but that layers which read the same input go through one step,
+see `low_rank.py`, that queries and keys are turned by their position as `rotary.py` does it, and that sums, norms and
+gates go through memory once, see `norm.py` and `gate.py`. Measured on/off: see README, “Speed”.
 """
 
 import sys
@@ -10,14 +10,17 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.models.bert.modeling_bert import BertSelfAttention
-from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP
-from transformers.models.mistral.modeling_mistral import MistralAttention, MistralMLP
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, Qwen2MLP
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
+from transformers.models.mistral.modeling_mistral import MistralAttention, MistralDecoderLayer, MistralMLP
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, Qwen2DecoderLayer, Qwen2MLP
 from transformers.models.roberta.modeling_roberta import RobertaSelfAttention
 
+from worker.engine.levers.gate import gate
 from worker.engine.levers.low_rank import together
+from worker.engine.levers.norm import normed_sum
 from worker.engine.levers.rotary import rotated
 
+DECODERS_BLOCKS = (LlamaDecoderLayer, MistralDecoderLayer, Qwen2DecoderLayer)
 _DECODERS_ATTENTIONS = (LlamaAttention, MistralAttention, Qwen2Attention)
 _ENCODERS_ATTENTIONS = (BertSelfAttention, RobertaSelfAttention)
 _FEED_FORWARDS = (LlamaMLP, MistralMLP, Qwen2MLP)
@@ -25,12 +28,29 @@ _FEED_FORWARDS = (LlamaMLP, MistralMLP, Qwen2MLP)
 
 def quicken_blocks(model: nn.Module) -> None:
     for module in model.modules():
-        if isinstance(module, _DECODERS_ATTENTIONS):
+        if isinstance(module, DECODERS_BLOCKS):
+            module.forward = MethodType(_whole_block, module)
+        elif isinstance(module, _DECODERS_ATTENTIONS):
             module.forward = MethodType(_decode, module)
         elif isinstance(module, _ENCODERS_ATTENTIONS):
             module.forward = MethodType(_encode, module)
         elif isinstance(module, _FEED_FORWARDS):
             module.forward = MethodType(_feed_forward, module)
+
+
+def decoder_block(block: Any, hidden_states: Tensor, asked: Tensor | None, **rest: Any) -> Tensor:
+    """(B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for."""
+    read, states = normed_sum(block.input_layernorm, hidden_states)
+    attended, _weights = block.self_attn(hidden_states=read, **rest)
+    if asked is not None:
+        attended, states = attended[:, asked], states[:, asked]
+    read, states = normed_sum(block.post_attention_layernorm, attended, states)
+    return states + block.mlp(read)  # type: ignore[no-any-return]
+
+
+def _whole_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
+    """Whatever is asked for: that is for the last block to know, see last_block.py."""
+    return decoder_block(block, hidden_states, None, **rest)
 
 
 def _decode(
@@ -100,6 +120,6 @@ def _attended(
 
 
 def _feed_forward(module: Any, x: Tensor) -> Tensor:
-    gate, up = together([module.gate_proj, module.up_proj], x)
-    output: Tensor = module.down_proj(module.act_fn(gate) * up)
+    read, up = together([module.gate_proj, module.up_proj], x)
+    output: Tensor = module.down_proj(gate(module.act_fn, read, up))
     return output

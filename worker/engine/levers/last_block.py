@@ -8,25 +8,18 @@ from types import MethodType
 from typing import Any
 
 from torch import Tensor
-from transformers.models.llama.modeling_llama import LlamaDecoderLayer
-from transformers.models.mistral.modeling_mistral import MistralDecoderLayer
-from transformers.models.qwen2.modeling_qwen2 import Qwen2DecoderLayer
 
-_BLOCKS = (LlamaDecoderLayer, MistralDecoderLayer, Qwen2DecoderLayer)
+from worker.engine.levers.blocks import DECODERS_BLOCKS, decoder_block
 
 
 def narrow_last_block(model: Any) -> None:
     """Where its last block is one of these, a model given `asked` (N,) returns last hidden states (1, N, H) of these
     places of a pack, and says so by `narrows`."""
     blocks = getattr(model.base_model, "layers", [None])
-    model.narrows = isinstance(blocks[-1], _BLOCKS)
+    model.narrows = isinstance(blocks[-1], DECODERS_BLOCKS)
     if model.narrows:
         blocks[-1].forward = MethodType(_forward, blocks[-1])
 
 
 def _forward(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
-    if asked is None:
-        return type(block).forward(block, hidden_states, **rest)  # type: ignore[no-any-return]
-    attended, _weights = block.self_attn(hidden_states=block.input_layernorm(hidden_states), **rest)
-    states = (hidden_states + attended)[:, asked]
-    return states + block.mlp(block.post_attention_layernorm(states))  # type: ignore[no-any-return]
+    return decoder_block(block, hidden_states, asked, **rest)

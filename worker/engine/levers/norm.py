@@ -1,6 +1,8 @@
-"""Root mean square norm (Zhang and Sennrich 2019, arXiv 1910.07467) that keeps 16 bits for its backward pass.
+"""Root mean square norm (Zhang and Sennrich 2019, arXiv 1910.07467), with the sum before it, that keeps no more than
+the sum and one number a token for its backward pass.
 
-transformers keeps three copies in 32 bits of what goes through; here it is the input and one number a token.
+transformers keeps three copies in 32 bits of what goes through. On a processor all of it is one pass over memory, see
+`kernels/norm.py`; and since the sum goes on beside its norm, what comes back that way is added on the same pass.
 """
 
 from types import MethodType
@@ -12,6 +14,9 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.mistral.modeling_mistral import MistralRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
+from worker.engine.kernels.loops import takes
+from worker.engine.kernels.norm import norm_back, normed
+
 _NORMS = (LlamaRMSNorm, MistralRMSNorm, Qwen2RMSNorm)
 
 
@@ -21,11 +26,47 @@ def quicken_norms(model: nn.Module) -> None:
             module.forward = MethodType(_forward, module)
 
 
+def normed_sum(norm: Any, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """x and added (..., H) -> the norm of their sum, and that sum to go on with."""
+    if _is_one_pass(norm, x if added is None else added, x):
+        return _OnePass.apply(x, added, norm.weight, norm.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+    total = x if added is None else added + x
+    return norm(total), total
+
+
 def _forward(norm: Any, x: Tensor) -> Tensor:
+    if _is_one_pass(norm, x):
+        return normed_sum(norm, x)[0]
+    return _Norm.apply(x, norm.weight, norm.variance_epsilon, _dtype_after(x))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _is_one_pass(norm: Any, *given: Tensor) -> bool:
+    return takes(*given, norm.weight) and _dtype_after(given[0]) == given[0].dtype and not norm.weight.requires_grad
+
+
+def _dtype_after(x: Tensor) -> torch.dtype:
+    """What follows are products; cast once here, not by each of them for itself."""
     kind = x.device.type
-    # What follows are products; cast once here, not by each of them for itself.
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-    return _Norm.apply(x, norm.weight, norm.variance_epsilon, dtype)  # type: ignore[no-any-return, no-untyped-call]
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+class _OnePass(torch.autograd.Function):
+    """As `normed_sum`; the weight is frozen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, added: Tensor | None, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+        output, total, factor = normed(x, added, weight, epsilon)
+        ctx.save_for_backward(total, weight, factor)
+        ctx.set_materialize_grads(False)
+        ctx.is_sum = added is not None
+        return output, total.view_as(total)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        total, weight, factor = ctx.saved_tensors
+        grad, around = (None if one is None else one.contiguous() for one in grads)
+        d_total = around if grad is None else norm_back(grad, around, total, weight, factor)
+        return d_total, d_total if ctx.is_sum else None, None, None
 
 
 class _Norm(torch.autograd.Function):

@@ -1,4 +1,5 @@
-"""Queries and keys turned by their position (Su et al. 2021, arXiv 2104.09864), in two passes over memory each way.
+"""Queries and keys turned by their position (Su et al. 2021, arXiv 2104.09864), in two passes over memory each way, on
+a processor in one, see `kernels/rotary.py`.
 
 transformers lays the halves anew, multiplies twice and adds; its backward pass fills as many tensors again.
 """
@@ -7,6 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from worker.engine.kernels.loops import takes
+from worker.engine.kernels.rotary import turned
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -27,9 +31,11 @@ class _Rotated(torch.autograd.Function):
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:
-    turned = x * cos
+    if takes(x, cos, sin) and cos.shape[:-2] == sin.shape[:-2] == x.shape[:-2]:
+        return turned(x, cos, sin, direction)
+    output = x * cos
     first, second = x.chunk(2, dim=-1)
     sin = sin[..., : first.shape[-1]]
-    turned[..., : first.shape[-1]].addcmul_(second, sin, value=-direction)
-    turned[..., first.shape[-1] :].addcmul_(first, sin, value=direction)
-    return turned
+    output[..., : first.shape[-1]].addcmul_(second, sin, value=-direction)
+    output[..., first.shape[-1] :].addcmul_(first, sin, value=direction)
+    return output
