@@ -184,7 +184,7 @@ def test_the_kernel_is_given_what_each_row_sees(
         return output, *torch.autograd.grad(output, (q, k, v), torch.linspace(-1, 1, 8).expand_as(output))
 
     written_out = seen()
-    monkeypatch.setattr(packed_attention, "takes", lambda *_args, **_rest: True)
+    monkeypatch.setattr(packed_attention, "varlen_takes", lambda *_args, **_rest: True)
     for ours, theirs in zip(seen(), written_out, strict=True):
         torch.testing.assert_close(ours, theirs, **CLOSE)
 
@@ -193,7 +193,7 @@ def test_the_kernel_is_given_what_each_row_sees(
     "asked_for", [{"dropout": 0.1, "window": None}, {"dropout": 0.0, "window": 8}, {"dropout": 0.0, "window": None}]
 )
 def test_a_processor_has_no_such_kernel(asked_for: dict[str, Any]) -> None:
-    assert not varlen_attention.takes(torch.zeros(3, 2, 8, dtype=torch.bfloat16), **asked_for)
+    assert not varlen_attention.varlen_takes(torch.zeros(3, 2, 8, dtype=torch.bfloat16), **asked_for)
 
 
 # Few sizes.
@@ -249,7 +249,7 @@ def test_on_a_card_the_kernel_has_the_gradients_of_what_is_written_out(
     )
     quick, quick_gradients = seen()
     assert calls
-    monkeypatch.setattr(packed_attention, "takes", lambda *_args, **_rest: False)
+    monkeypatch.setattr(packed_attention, "varlen_takes", lambda *_args, **_rest: False)
     plain, plain_gradients = seen()
     torch.testing.assert_close(quick, plain, rtol=0.05, atol=0.05)
     for name, one in plain_gradients.items():

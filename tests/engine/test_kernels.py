@@ -17,6 +17,7 @@ from tests.engine.test_levers import gradients
 from worker.engine.kernels import loops
 from worker.engine.kernels.gate import gated
 from worker.engine.kernels.numbers import claim, float32, load, numbers, store, whole
+from worker.engine.kernels.softmax import seen_softmax_
 from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.gate import gate
 from worker.engine.levers.norm import normed_sum, quicken_norms
@@ -108,6 +109,20 @@ def test_a_loop_computes_what_pytorch_does_in_64_bits(computed: Computed, dtype:
         assert one.shape == other.shape
         size = other.abs().amax(dim=-1, keepdim=True)
         assert ((one.double() - other).abs() <= DIGITS[dtype] * size).all()
+
+
+@pytest.mark.parametrize("window", [None, 7])
+@pytest.mark.parametrize("dtype", DIGITS)
+def test_a_softmax_is_over_the_keys_that_a_query_sees(dtype: torch.dtype, window: int | None) -> None:
+    """Twenty tokens of three queries each, that see thirteen keys before all of them."""
+    torch.manual_seed(0)
+    scores = torch.randn(4, 60, 33).mul(3).to(dtype)
+    token, key = torch.arange(13, 33).repeat_interleave(3)[:, None], torch.arange(33)
+    hidden = (key > token) | (key <= token - (window or 33))
+    exact = scores.double().masked_fill(hidden, -torch.inf).softmax(dim=-1)
+    ours = seen_softmax_(scores.clone(), heads=3, window=window)
+    assert (ours[:, hidden] == 0).all()
+    assert ((ours.double() - exact).abs() <= DIGITS[dtype] * exact.amax(dim=-1, keepdim=True)).all()
 
 
 def test_any_number_of_threads_computes_the_same_bits() -> None:

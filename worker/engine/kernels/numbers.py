@@ -87,6 +87,17 @@ def claim(typing: Any, job: Any, step: Any) -> Any:
 
 
 @intrinsic
+def claim_of(typing: Any, job: Any, number: Any) -> Any:
+    """The next number, from 0 on, that another slot counts."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        counter = _slot(builder, values[0], values[1])
+        return builder.atomic_rmw("add", counter, ir.Constant(_SLOT, 1), "monotonic")
+
+    return types.int64(job, types.int64), generate
+
+
+@intrinsic
 def load(typing: Any, tensor: Any, index: Any) -> Any:
     """A number of a tensor, in 32 bits."""
 

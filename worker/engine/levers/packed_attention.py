@@ -1,8 +1,9 @@
 """Attention over packed rows (Vaswani et al. 2017): a row's tokens see those before them in it, and nothing else.
 
 The processor's kernel for attention has a slow backward pass, on short rows eight times as slow as plain matrix
-products. So it is written out, in blocks of queries that leave out most of what lies above the diagonal. Measured
-on/off: see README, “Speed”. Cards have a kernel of their own for it, see varlen_attention.py.
+products. So it is written out, in blocks of queries that leave out most of what lies above the diagonal, with a softmax
+that leaves out the rest, see `kernels/softmax.py`. Measured on/off: see README, “Speed”. Cards have a kernel of their
+own for all of it, see varlen_attention.py.
 """
 
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from worker.engine.kernels.loops import takes
+from worker.engine.kernels.softmax import seen_softmax_
 from worker.engine.levers.dropout import kept
 from worker.engine.levers.packed_rows import Group, Layout
-from worker.engine.levers.varlen_attention import takes, varlen_attention
+from worker.engine.levers.varlen_attention import varlen_attention, varlen_takes
 
 NAME = "packed"
 """Under which transformers knows it."""
@@ -57,7 +60,7 @@ def packed_attention(
     on = query.device.type
     exactness = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else value.dtype
     q, k, v = (one[0].transpose(0, 1).to(exactness) for one in (query, key, value))
-    if takes(q, dropout=dropout, window=sliding_window):
+    if varlen_takes(q, dropout=dropout, window=sliding_window):
         return varlen_attention(q, k, v, layout, scaling=scaling)[None], None
     how = _How(layout, scaling, dropout, sliding_window)
     return _Attention.apply(q, k, v, how)[None], None  # type: ignore[no-untyped-call]
@@ -85,6 +88,8 @@ class _Block(NamedTuple):
     def attention(self, q: Tensor, k: Tensor) -> Tensor:
         """(B, queries, keys)"""
         scores = _product(q[:, self.queries], k[:, : self.keys].transpose(1, 2), self.scale)
+        if takes(scores):
+            return seen_softmax_(scores, heads=self.heads, window=self.window)
         here = slice(self.keys - self.tokens, self.keys)
         scores[:, :, here] += _above_diagonal(self.tokens, self.heads, scores.dtype, scores.device)
         if self.window is not None and self.keys > self.window:

@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     longest_key: int
 
 
-def takes(query: Tensor, *, dropout: float, window: int | None) -> bool:
+def varlen_takes(query: Tensor, *, dropout: float, window: int | None) -> bool:
     """Whether the kernel computes this; the rest is written out. A window is not: the kernel has none for a prefix."""
     size = query.shape[-1]
     fits = query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and size % 8 == 0 and size <= LARGEST_HEAD
