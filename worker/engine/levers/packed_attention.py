@@ -168,7 +168,7 @@ def _attend(q: Tensor, keys: Tensor, values: Tensor, group: Group, how: _How) ->
         if how.dropout:
             drops.append(kept(attention, how.dropout))
             used = attention * drops[-1]
-        output[:, block.queries] = torch.bmm(used, values[:, : block.keys])
+        output[:, block.queries].baddbmm_(used, values[:, : block.keys], beta=0)
         attentions.append(attention if group.longest <= LONGEST_KEPT else None)
     return _tokens(output, group, heads), [queries, keys, values, *attentions, *drops]
 
@@ -194,10 +194,10 @@ def _attend_back(
         if drops:
             d_attention *= drops[number]
             used = attention * drops[number]
-        d_values[:, seen] += torch.bmm(used.transpose(1, 2), its)
+        d_values[:, seen].baddbmm_(used.transpose(1, 2), its)
         d_scores = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
-        d_queries[:, block.queries] = _product(d_scores, keys[:, seen], how.scale)
-        d_keys[:, seen] += _product(d_scores.transpose(1, 2), queries[:, block.queries], how.scale)
+        d_queries[:, block.queries].baddbmm_(d_scores, keys[:, seen], beta=0, alpha=how.scale)
+        d_keys[:, seen].baddbmm_(d_scores.transpose(1, 2), queries[:, block.queries], alpha=how.scale)
     return _tokens(d_queries, group, heads), d_keys, d_values
 
 
