@@ -31,7 +31,7 @@ from worker.engine import forward
 from worker.engine.batches import MICRO_BATCH_TOKENS, epoch_steps
 from worker.engine.encode import Encoded, row_encoder
 from worker.engine.forward import Model, padded, unwrapped
-from worker.engine.levers import low_rank, packed_attention
+from worker.engine.levers import blocks, gate, low_rank, norm, packed_attention, rotary, token_loss
 from worker.engine.levers.dropout import kept_by_pytorch
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.packed_rows import pack
@@ -131,8 +131,24 @@ def _plain_blocks(model: Model) -> Any:
     return _library_s(model, "self_attn", "mlp")
 
 
-def _plain_norms(model: Model) -> Any:
-    return _library_s(model, "norm")
+@contextmanager
+def _plain_norms(model: Model) -> Iterator[None]:
+    with _library_s(model, "norm"), patch.object(blocks, "normed_sum", _plain_sum):
+        yield
+
+
+def _plain_sum(norm: Any, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    total = x if added is None else added + x
+    return norm(total), total
+
+
+@contextmanager
+def _no_loops(_model: Model) -> Iterator[None]:
+    """All that goes through memory once, as PyTorch's passes."""
+    with ExitStack() as stack:
+        for lever in (gate, norm, packed_attention, rotary, token_loss):
+            stack.enter_context(patch.object(lever, "takes", lambda *_tensors: False))
+        yield
 
 
 @contextmanager
@@ -196,7 +212,7 @@ def _library_s_dice(_model: Model) -> Iterator[None]:
 @contextmanager
 def _none_at_all(model: Model) -> Iterator[None]:
     with ExitStack() as stack:
-        for switched in (_padded, _whole_last_block, _plain_blocks, _plain_lora, _plain_norms):
+        for switched in (_padded, _whole_last_block, _plain_blocks, _plain_lora, _plain_norms, _no_loops):
             stack.enter_context(switched(model))
         yield
 
@@ -216,6 +232,7 @@ SWITCHES: dict[str, dict[str, Switch]] = {
         "LoRA's own layer": _plain_lora,
         "one step for what reads the same, and its own rotation": _plain_blocks,
         "the norm's own step": _plain_norms,
+        "loops of our own": _no_loops,
         "the last block for labels alone": _whole_last_block,
         "all of these": _none_at_all,
     },

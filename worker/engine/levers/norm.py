@@ -41,7 +41,10 @@ def _forward(norm: Any, x: Tensor) -> Tensor:
 
 
 def _is_one_pass(norm: Any, *given: Tensor) -> bool:
-    return takes(*given, norm.weight) and _dtype_after(given[0]) == given[0].dtype and not norm.weight.requires_grad
+    """Whether a gradient for the weight is asked for decides, not whether it learns: a base that learns is measured as
+    one that does not."""
+    learns = norm.weight.requires_grad and torch.is_grad_enabled()
+    return not learns and takes(*given, norm.weight) and _dtype_after(given[0]) == given[0].dtype
 
 
 def _dtype_after(x: Tensor) -> torch.dtype:
