@@ -16,7 +16,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_
 from tests.engine.test_levers import gradients
 from worker.engine.kernels import loops
 from worker.engine.kernels.gate import gated
-from worker.engine.kernels.numbers import claim, float32, load, numbers, store, whole
+from worker.engine.kernels.numbers import claim, exponential, float32, load, numbers, store, whole
 from worker.engine.kernels.softmax import seen_softmax_
 from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.gate import gate
@@ -111,6 +111,23 @@ def test_a_loop_computes_what_pytorch_does_in_64_bits(computed: Computed, dtype:
         assert ((one.double() - other).abs() <= DIGITS[dtype] * size).all()
 
 
+def exponentiate(job: Any) -> None:
+    count, x = whole(job, 1), numbers(job, 2)
+    while True:
+        begin = claim(job, 64)
+        if begin >= count:
+            break
+        for one in range(begin, min(begin + 64, count)):
+            store(x, one, exponential(load(x, one)))
+
+
+def test_an_exponential_has_the_digits_of_32_bits() -> None:
+    x = torch.linspace(-87, 88, 100_001)
+    exact = x.double().exp()
+    loops.Loop(exponentiate)(x.dtype, len(x), x)
+    assert ((x.double() - exact).abs() / exact).max() < 2 * 2**-23
+
+
 @pytest.mark.parametrize("window", [None, 7])
 @pytest.mark.parametrize("dtype", DIGITS)
 def test_a_softmax_is_over_the_keys_that_a_query_sees(dtype: torch.dtype, window: int | None) -> None:
@@ -184,11 +201,18 @@ def test_what_has_gaps_is_computed_all_the_same() -> None:
     torch.testing.assert_close(gate(nn.GELU(), x, x), nn.GELU()(x) * x)
 
 
-def test_a_weight_that_learns_has_its_gradient() -> None:
-    norm = LlamaRMSNorm(8)
-    quicken_norms(nn.ModuleList([norm]))
-    normed_sum(norm, torch.randn(3, 8))[0].sum().backward()  # type: ignore[no-untyped-call]
-    assert norm.weight.grad is not None and norm.weight.grad.abs().sum() > 0
+@pytest.mark.parametrize("dtype", DIGITS)
+def test_a_weight_that_learns_stays_in_32_bits_and_has_its_gradient(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(30, WIDTH).to(dtype).requires_grad_()
+    norm = a_norm(torch.float32).requires_grad_()
+    exact_x, exact_weight = (one.detach().double().requires_grad_() for one in (x, norm.weight))
+    read, _total = normed_sum(norm, x)
+    assert read.dtype == dtype
+    ours = torch.autograd.grad(read.sum(), (x, norm.weight))
+    exact = torch.autograd.grad(rms_norm(exact_x, (WIDTH,), exact_weight, 1e-5).sum(), (exact_x, exact_weight))
+    for one, other in zip(ours, exact, strict=True):
+        assert ((one.double() - other).abs() <= DIGITS[dtype] * other.abs().max()).all()
 
 
 def test_without_gnu_s_openmp_it_is_pytorch_s_way() -> None:

@@ -4,9 +4,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from webapp import storage
+from webapp.contract.devices import Device
 from webapp.jobs.models import Job
+from webapp.workers.models import Worker
 from worker.free_slots import FreeSlots, Slot
 from worker.slot_lock import slot_lock_try
+from worker.slots import Slots
 
 
 def opened(folder: Path, *numbers: int) -> tuple[FreeSlots, list[Slot]]:
@@ -46,6 +52,15 @@ def test_a_job_on_several_sees_all_their_cards_and_takes_them_until_it_ends(tmp_
     assert [free.is_lent(number) for number in (0, 1, 2)] == [True, False, False]
     free.give_back(taken[1])
     assert free.take(2, wanting(3), num_for)
+
+
+@pytest.mark.parametrize("num_slots", [1, 2])
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_what_was_compiled_for_one_job_is_there_for_the_next(kind: str, num_slots: int) -> None:
+    device = Device(kind=kind, name="one", memory_bytes=1, uuid="GPU-1" if kind == "gpu" else "")
+    variables = Slots(Worker(name="alpha", slots=num_slots))._variables(device)
+    assert variables["NUMBA_CACHE_DIR"] == str(storage.compiled_dir())
+    assert variables.get("CUDA_VISIBLE_DEVICES") == (device.uuid or None)
 
 
 def test_a_card_stays_locked_while_the_job_of_others_runs_on_it(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ ROWS = 8
 
 
 def normed(x: Tensor, added: Tensor | None, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """x and added (..., H), weight (H,) -> the norm of their sum, that sum, and 1 / root mean square (...) in fp32."""
+    """x and added (..., H), weight (H,) -> the norm of their sum, that sum, and 1 / root mean square (...). The weight
+    and the last are in fp32."""
     output, factor = torch.empty_like(x), torch.empty(x.shape[:-1])
     total = x if added is None else torch.empty_like(x)
     width = x.shape[-1]
@@ -32,7 +33,7 @@ def norm_back(grad: Tensor, around: Tensor | None, total: Tensor, weight: Tensor
 
 def _norm(job: Any) -> None:
     count, width = whole(job, 1), whole(job, 2)
-    x, added, weight, epsilon = numbers(job, 3), numbers(job, 4), numbers(job, 5), real(job, 6)
+    x, added, weight, epsilon = numbers(job, 3), numbers(job, 4), singles(job, 5), real(job, 6)
     output, total, factor = numbers(job, 7), numbers(job, 8), singles(job, 9)
     is_sum = whole(job, 4) != 0
     while True:
@@ -49,12 +50,12 @@ def _norm(job: Any) -> None:
             scale = float32(1) / np.sqrt(squares / float32(width) + epsilon)
             factor[row] = scale
             for one in range(width):
-                store(output, at + one, load(total, at + one) * scale * load(weight, one))
+                store(output, at + one, load(total, at + one) * scale * weight[one])
 
 
 def _back(job: Any) -> None:
     count, width = whole(job, 1), whole(job, 2)
-    grad, around, total, weight = numbers(job, 3), numbers(job, 4), numbers(job, 5), numbers(job, 6)
+    grad, around, total, weight = numbers(job, 3), numbers(job, 4), numbers(job, 5), singles(job, 6)
     factor, output = singles(job, 7), numbers(job, 8)
     is_around = whole(job, 4) != 0
     while True:
@@ -64,15 +65,15 @@ def _back(job: Any) -> None:
         for row in range(begin, min(begin + ROWS, count)):
             at, along, scale = row * width, float32(0), factor[row]
             for one in range(width):
-                along += load(grad, at + one) * load(weight, one) * load(total, at + one)
+                along += load(grad, at + one) * weight[one] * load(total, at + one)
             along *= scale * scale / float32(width)
             if is_around:
                 for one in range(width):
-                    through = load(grad, at + one) * load(weight, one) - load(total, at + one) * along
+                    through = load(grad, at + one) * weight[one] - load(total, at + one) * along
                     store(output, at + one, through * scale + load(around, at + one))
             else:
                 for one in range(width):
-                    through = load(grad, at + one) * load(weight, one) - load(total, at + one) * along
+                    through = load(grad, at + one) * weight[one] - load(total, at + one) * along
                     store(output, at + one, through * scale)
 
 

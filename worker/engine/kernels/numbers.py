@@ -118,6 +118,7 @@ def store(typing: Any, tensor: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address, number = builder.gep(values[0], [values[1]]), values[2]
         if tensor.dtype == types.uint16:
+            # What is no number stays none: those that processors make end in zeros.
             bits = builder.bitcast(number, _INT)
             last = builder.and_(builder.lshr(bits, ir.Constant(_INT, 16)), ir.Constant(_INT, 1))
             rounded = builder.add(builder.add(bits, ir.Constant(_INT, 0x7FFF)), last)

@@ -28,23 +28,16 @@ def quicken_norms(model: nn.Module) -> None:
 
 def normed_sum(norm: Any, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """x and added (..., H) -> the norm of their sum, and that sum to go on with."""
-    if _is_one_pass(norm, x if added is None else added, x):
+    if takes(x, x if added is None else added) and _dtype_after(x) == x.dtype:
         return _OnePass.apply(x, added, norm.weight, norm.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
     total = x if added is None else added + x
     return norm(total), total
 
 
 def _forward(norm: Any, x: Tensor) -> Tensor:
-    if _is_one_pass(norm, x):
+    if takes(x) and _dtype_after(x) == x.dtype:
         return normed_sum(norm, x)[0]
     return _Norm.apply(x, norm.weight, norm.variance_epsilon, _dtype_after(x))  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _is_one_pass(norm: Any, *given: Tensor) -> bool:
-    """Whether a gradient for the weight is asked for decides, not whether it learns: a base that learns is measured as
-    one that does not."""
-    learns = norm.weight.requires_grad and torch.is_grad_enabled()
-    return not learns and takes(*given, norm.weight) and _dtype_after(given[0]) == given[0].dtype
 
 
 def _dtype_after(x: Tensor) -> torch.dtype:
@@ -54,10 +47,11 @@ def _dtype_after(x: Tensor) -> torch.dtype:
 
 
 class _OnePass(torch.autograd.Function):
-    """As `normed_sum`; the weight is frozen."""
+    """As `normed_sum`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, added: Tensor | None, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+        weight = weight.float()
         output, total, factor = normed(x, added, weight, epsilon)
         ctx.save_for_backward(total, weight, factor)
         ctx.set_materialize_grads(False)
@@ -68,8 +62,13 @@ class _OnePass(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         total, weight, factor = ctx.saved_tensors
         grad, around = (None if one is None else one.contiguous() for one in grads)
-        d_total = around if grad is None else norm_back(grad, around, total, weight, factor)
-        return d_total, d_total if ctx.is_sum else None, None, None
+        if grad is None:
+            return around, around if ctx.is_sum else None, None, None
+        d_weight = None
+        if ctx.needs_input_grad[2]:
+            d_weight = (grad * (total * factor[..., None])).flatten(0, -2).sum(dim=0)
+        d_total = norm_back(grad, around, total, weight, factor)
+        return d_total, d_total if ctx.is_sum else None, d_weight, None
 
 
 class _Norm(torch.autograd.Function):
