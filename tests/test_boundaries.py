@@ -30,7 +30,7 @@ def loaded(package: str, *, setup: str = "") -> tuple[set[str], set[str]]:
 def test_the_web_loads_no_training_library() -> None:
     packages, _modules = loaded("webapp", setup="import django; django.setup()")
     assert "django" in packages
-    assert not packages & {"torch", "transformers", "peft", "datasets", "safetensors", "worker"}
+    assert not packages & {"torch", "transformers", "peft", "datasets", "safetensors", "numba", "worker"}
 
 
 @pytest.mark.parametrize("package", ["worker.engine", "worker.base_models"])

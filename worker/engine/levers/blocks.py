@@ -38,8 +38,8 @@ def quicken_blocks(model: nn.Module) -> None:
             module.forward = MethodType(_feed_forward, module)
 
 
-def decoder_block(block: Any, hidden_states: Tensor, asked: Tensor | None, **rest: Any) -> Tensor:
-    """(B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for."""
+def decoder_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
+    """As transformers calls it: (B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for."""
     read, states = normed_sum(block.input_layernorm, hidden_states)
     attended, _weights = block.self_attn(hidden_states=read, **rest)
     if asked is not None:
@@ -50,7 +50,7 @@ def decoder_block(block: Any, hidden_states: Tensor, asked: Tensor | None, **res
 
 def _whole_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
     """Whatever is asked for: that is for the last block to know, see last_block.py."""
-    return decoder_block(block, hidden_states, None, **rest)
+    return decoder_block(block, hidden_states, **rest)
 
 
 def _decode(

@@ -7,8 +7,6 @@ block's products, only for those few. Measured on/off: see README, “Speed”.
 from types import MethodType
 from typing import Any
 
-from torch import Tensor
-
 from worker.engine.levers.blocks import DECODERS_BLOCKS, decoder_block
 
 
@@ -18,8 +16,4 @@ def narrow_last_block(model: Any) -> None:
     blocks = getattr(model.base_model, "layers", [None])
     model.narrows = isinstance(blocks[-1], DECODERS_BLOCKS)
     if model.narrows:
-        blocks[-1].forward = MethodType(_forward, blocks[-1])
-
-
-def _forward(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
-    return decoder_block(block, hidden_states, asked, **rest)
+        blocks[-1].forward = MethodType(decoder_block, blocks[-1])
