@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.faults.jobs import Person, check_invariants, now, until_all_over, until_state, until_step
-from tests.faults.stack import EARNEST, FaultStack, processes_of, running_faults, until
+from tests.faults.stack import EARNEST, FaultStack, processes_of, running_faults, until, words_of
 from tests.processes import is_gone
 from webapp.jobs.models import Job, JobAttempt, Outcome, State
 from webapp.jobs.services import job_cancel, job_pause, job_resume
@@ -195,7 +195,7 @@ def test_no_grandchild_is_left_behind(home: Path, database_url: str) -> None:
 
 
 def grandchildren(home: Path) -> list[psutil.Process]:
-    return [one for one in processes_of(home) if "time.sleep(600)" in " ".join(one.cmdline())]
+    return [one for one in processes_of(home) if "time.sleep(600)" in " ".join(words_of(one))]
 
 
 def test_pause_and_resume_train_every_step_once(home: Path, database_url: str) -> None:

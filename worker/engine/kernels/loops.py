@@ -40,6 +40,8 @@ config.CACHE_DIR = _place()
 
 class Loop:
     """`body(job)` takes rows by `claim` until none is left. The job's slots: the counter, then what it is called with.
+    No loop in it both writes and adds up: whether it is taken many numbers at a time would depend on where in memory
+    they lie, and the last digit of the sum with it.
 
     Called with tensors, all of one kind and without gaps, None for one that is not there, whole numbers and others."""
 

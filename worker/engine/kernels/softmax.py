@@ -54,9 +54,9 @@ def _softmax(job: Any) -> None:
             for one in range(start, end):
                 largest = larger(largest, load(scores, one))
             for one in range(end - start):
-                power = exponential(load(scores, start + one) - largest)
-                each[mine + one] = power
-                total += power
+                each[mine + one] = exponential(load(scores, start + one) - largest)
+            for one in range(mine, mine + end - start):
+                total += each[one]
             share = float32(1) / total
             for one in range(end - start):
                 store(scores, start + one, each[mine + one] * share)
