@@ -142,6 +142,20 @@ def test_a_softmax_is_over_the_keys_that_a_query_sees(dtype: torch.dtype, window
     assert ((ours.double() - exact).abs() <= DIGITS[dtype] * exact.amax(dim=-1, keepdim=True)).all()
 
 
+def test_where_numbers_lie_in_memory_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread notes right behind the scores, or far away."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    for keys in range(5, 60):
+        memory = torch.empty(3 * keys + keys)
+        scores = torch.randn(1, 3, keys)
+        far = seen_softmax_(scores.clone(), heads=1, window=None)
+        near = memory[: 3 * keys].view(1, 3, keys).copy_(scores)
+        with patch.object(torch, "empty", lambda *_sizes: memory[3 * near.shape[2] :].view(1, -1)):  # noqa: B023
+            seen_softmax_(near, heads=1, window=None)
+        assert torch.equal(near, far)
+
+
 def test_any_number_of_threads_computes_the_same_bits() -> None:
     torch.manual_seed(0)
     x, y = (torch.randn(300, WIDTH).bfloat16() for _ in range(2))
