@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, rms_norm, silu
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.activations import ACT2FN
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
 
 from tests.engine.test_levers import gradients
@@ -213,6 +214,14 @@ def test_what_has_gaps_is_computed_all_the_same() -> None:
     torch.testing.assert_close(normed_sum(norm, x[:, :4])[0], normed_sum(norm, x[:, :4].contiguous())[0])
     torch.testing.assert_close(gate(nn.SiLU(), x[:, :3], x[:, 3:]), silu(x[:, :3]) * x[:, 3:])
     torch.testing.assert_close(gate(nn.GELU(), x, x), nn.GELU()(x) * x)
+
+
+def test_the_gate_of_transformers_models_is_a_loop() -> None:
+    x = torch.randn(3, 4, requires_grad=True)
+    ours = gate(nn.SiLU(), x, x)
+    for name in ("silu", "swish"):
+        assert type(gate(ACT2FN[name], x, x).grad_fn) is type(ours.grad_fn)
+    assert type(gate(nn.GELU(), x, x).grad_fn) is not type(ours.grad_fn)
 
 
 @pytest.mark.parametrize("dtype", DIGITS)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.weak import TensorWeakRef
-from transformers import AutoModelForCausalLM
 
 from tests.engine.test_levers import CLOSE, ROWS
 from tests.tiny import make_llama, tiny_recipe
@@ -17,6 +16,7 @@ from worker.engine.forward import hidden_states, unwrapped
 from worker.engine.levers import packed_attention
 from worker.engine.levers.packed_rows import Layout, pack
 from worker.engine.methods import ENGINE_METHODS
+from worker.engine.model import Place, load_base
 
 
 def allowed(layout: Layout, prefix: int, window: int | None = None) -> Tensor:
@@ -80,14 +80,41 @@ def test_dropout_in_packed_attention_drops_the_same_back_as_forth() -> None:
     assert torch.autograd.gradcheck(attend, (q, k, v))
 
 
+def tiny_model(folder: Path, method: str, *, saves_memory: bool) -> Any:
+    """As the engine loads it."""
+    torch.manual_seed(1)
+    place = Place(torch.device("cpu"), torch.float32, torch.float32)
+    recipe = tiny_recipe(folder, method=method)
+    model = ENGINE_METHODS[method].build(load_base(folder, "generate", place, []), recipe, folder).train()
+    if saves_memory:
+        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+@pytest.mark.parametrize("method", ["lora", "prefix_tuning"])
+def test_where_memory_is_saved_each_block_is_computed_again_and_gradients_are_the_same(
+    tmp_path: Path, method: str
+) -> None:
+    folder, found = make_llama(tmp_path / "base"), []
+    for saves_memory in (False, True):
+        model = tiny_model(folder, method, saves_memory=saves_memory)
+        calls: list[Any] = []
+        blocks = unwrapped(model).base_model.layers
+        for block in blocks:
+            block.mlp.register_forward_pre_hook(lambda module, _inputs, calls=calls: calls.append(module))
+        hidden_states(model, [[4, 5, 6], [4, 7, 8, 9]], [(0, 2), (1, 3)]).square().sum().backward()
+        assert len(calls) == len(blocks) * (2 if saves_memory else 1)
+        found.append([weight.grad for weight in model.parameters() if weight.requires_grad])
+    plain, again = found
+    assert plain and all(one is not None and one.isfinite().all() for one in plain)
+    torch.testing.assert_close(again, plain, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("saves_memory", [True, False])
 def test_of_what_is_computed_again_no_attention_is_kept_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves_memory: bool
 ) -> None:
-    base = make_llama(tmp_path / "base")
-    model = ENGINE_METHODS["lora"].build(AutoModelForCausalLM.from_pretrained(base), tiny_recipe(base), base).train()
-    if saves_memory:
-        unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model = tiny_model(make_llama(tmp_path / "base"), "lora", saves_memory=saves_memory)
     made: list[TensorWeakRef] = []
 
     def noted(block: Any, q: Tensor, k: Tensor) -> Tensor:

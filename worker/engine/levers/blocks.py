@@ -4,9 +4,11 @@ gates go through memory once, see `norm.py` and `gate.py`. Measured on/off: see 
 """
 
 import sys
+from functools import partial
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.models.bert.modeling_bert import BertSelfAttention
@@ -38,19 +40,41 @@ def quicken_blocks(model: nn.Module) -> None:
             module.forward = MethodType(_feed_forward, module)
 
 
-def decoder_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
-    """As transformers calls it: (B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for."""
+def decoder_block(
+    block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, past_key_values: Any = None, **rest: Any
+) -> Tensor:
+    """As transformers calls it: (B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for. Where
+    memory is saved it is computed again in the backward pass; transformers would see to that for its own forward."""
+    if not (block.training and block.gradient_checkpointing):
+        return _decoder_block(block, hidden_states, asked=asked, past_key_values=past_key_values, **rest)
+    prefix = None if past_key_values is None else _Prefix(past_key_values)
+    again = partial(_decoder_block, block, asked=asked, past_key_values=prefix, **rest)
+    return block._gradient_checkpointing_func(again, hidden_states)  # type: ignore[no-any-return]
+
+
+class _Prefix(NamedTuple):
+    """Keys and values that stand before a block's own, which are not put down behind them: each time that the block is
+    computed it finds the same."""
+
+    cache: Any
+
+    def update(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        before = self.cache.layers[layer]
+        return torch.cat([before.keys, key], dim=-2), torch.cat([before.values, value], dim=-2)
+
+
+def _whole_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
+    """Whatever is asked for: that is for the last block to know, see last_block.py."""
+    return decoder_block(block, hidden_states, **rest)
+
+
+def _decoder_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None, **rest: Any) -> Tensor:
     read, states = normed_sum(block.input_layernorm, hidden_states)
     attended, _weights = block.self_attn(hidden_states=read, **rest)
     if asked is not None:
         attended, states = attended[:, asked], states[:, asked]
     read, states = normed_sum(block.post_attention_layernorm, attended, states)
     return states + block.mlp(read)  # type: ignore[no-any-return]
-
-
-def _whole_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
-    """Whatever is asked for: that is for the last block to know, see last_block.py."""
-    return decoder_block(block, hidden_states, **rest)
 
 
 def _decode(

@@ -5,14 +5,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import SiLUActivation
 
 from worker.engine.kernels.gate import gated, gated_back
 from worker.engine.kernels.loops import takes
 
+_SILUS = (nn.SiLU, SiLUActivation)
+"""By PyTorch's name, and by that which transformers' models have."""
+
 
 def gate(activation: nn.Module, x: Tensor, up: Tensor) -> Tensor:
     """activation(x) * up, all of one shape."""
-    if isinstance(activation, nn.SiLU) and takes(x, up):
+    if isinstance(activation, _SILUS) and takes(x, up):
         return _Gate.apply(x, up)  # type: ignore[no-any-return, no-untyped-call]
     activated: Tensor = activation(x)
     return activated * up
