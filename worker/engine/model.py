@@ -18,6 +18,7 @@ from worker.engine.forward import Model
 from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.dropout import quicken_dropouts
 from worker.engine.levers.last_block import narrow_last_block
+from worker.engine.levers.layer_norm import quicken_layer_norms
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.quantised import in_4_bits, keep_differentiable
 from worker.engine.tokenizer import refused
@@ -92,6 +93,7 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
             raise
         raise refused("The base model cannot be loaded from its folder.", error) from error
     quicken_norms(model)
+    quicken_layer_norms(model)
     quicken_blocks(model)
     quicken_dropouts(model)
     narrow_last_block(model)

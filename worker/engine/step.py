@@ -17,7 +17,8 @@ def step_loss(model: Model, rows: Sequence[Encoded], budget: int, *, num_labels:
     """Mean loss (one number, in 64 bits, where the model is) over all labels of the step's rows, its gradient added up
     over micro-batches that fit in memory. `num_labels`: those of the whole step, where other processes have the rest of
     its rows."""
-    model.train()
+    if not unwrapped(model).training:  # telling every module of a model takes a millisecond or two
+        model.train()
     num_labels = num_labels or sum(row.num_labels for row in rows)
     device = unwrapped(model).get_input_embeddings().weight.device
     total = torch.zeros((), dtype=torch.float64, device=device)

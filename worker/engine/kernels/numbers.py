@@ -183,3 +183,12 @@ def exponential(x: Any) -> Any:
 @njit(inline="always", fastmath=FAST)
 def sigmoid(x: Any) -> Any:
     return float32(1) / (float32(1) + exponential(-x))
+
+
+@njit(fastmath=FAST)
+def sum_of(values: Any, begin: Any, end: Any) -> Any:
+    """Of numbers in 32 bits."""
+    total = float32(0)
+    for one in range(begin, end):
+        total += values[one]
+    return total

@@ -17,6 +17,7 @@ from worker.engine.kernels.numbers import (
     numbers,
     singles,
     store,
+    sum_of,
     whole,
 )
 
@@ -50,14 +51,12 @@ def _softmax(job: Any) -> None:
                 store(scores, one, float32(0))
             for one in range(end, at + keys):
                 store(scores, one, float32(0))
-            largest, total = float32(-np.inf), float32(0)
+            largest = float32(-np.inf)
             for one in range(start, end):
                 largest = larger(largest, load(scores, one))
             for one in range(end - start):
                 each[mine + one] = exponential(load(scores, start + one) - largest)
-            for one in range(mine, mine + end - start):
-                total += each[one]
-            share = float32(1) / total
+            share = float32(1) / sum_of(each, mine, mine + end - start)
             for one in range(end - start):
                 store(scores, start + one, each[mine + one] * share)
 

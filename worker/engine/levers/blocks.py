@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
-from transformers.models.bert.modeling_bert import BertSelfAttention
+from transformers.models.bert.modeling_bert import BertOutput, BertSelfAttention, BertSelfOutput
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
 from transformers.models.mistral.modeling_mistral import MistralAttention, MistralDecoderLayer, MistralMLP
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, Qwen2DecoderLayer, Qwen2MLP
-from transformers.models.roberta.modeling_roberta import RobertaSelfAttention
+from transformers.models.roberta.modeling_roberta import RobertaOutput, RobertaSelfAttention, RobertaSelfOutput
 
 from worker.engine.levers.gate import gate
-from worker.engine.levers.low_rank import together
+from worker.engine.levers.layer_norm import normed_after
+from worker.engine.levers.low_rank import joined, together
 from worker.engine.levers.norm import normed_sum
+from worker.engine.levers.padded_attention import padded_attention, padded_takes
 from worker.engine.levers.rotary import rotated
 
 DECODERS_BLOCKS = (LlamaDecoderLayer, MistralDecoderLayer, Qwen2DecoderLayer)
 _DECODERS_ATTENTIONS = (LlamaAttention, MistralAttention, Qwen2Attention)
 _ENCODERS_ATTENTIONS = (BertSelfAttention, RobertaSelfAttention)
+_ENCODERS_OUTPUTS = (BertSelfOutput, BertOutput, RobertaSelfOutput, RobertaOutput)
 _FEED_FORWARDS = (LlamaMLP, MistralMLP, Qwen2MLP)
 
 
@@ -36,6 +39,8 @@ def quicken_blocks(model: nn.Module) -> None:
             module.forward = MethodType(_decode, module)
         elif isinstance(module, _ENCODERS_ATTENTIONS):
             module.forward = MethodType(_encode, module)
+        elif isinstance(module, _ENCODERS_OUTPUTS):
+            module.forward = MethodType(_out_of_a_part, module)
         elif isinstance(module, _FEED_FORWARDS):
             module.forward = MethodType(_feed_forward, module)
 
@@ -122,9 +127,20 @@ def _encode(
     if past_key_values is not None:
         known = type(attention).forward
         return known(attention, hidden_states, attention_mask, past_key_values, **rest)  # type: ignore[no-any-return]
-    projected = together([attention.query, attention.key, attention.value], hidden_states)
-    query, key, value = (_heads(one, attention.attention_head_size).transpose(1, 2) for one in projected)
+    projected = joined([attention.query, attention.key, attention.value], hidden_states)
+    if padded_takes(projected, attention_mask):
+        dropout = attention.dropout.p if attention.training else 0.0
+        heads, scale = attention.num_attention_heads, attention.scaling
+        return padded_attention(projected, attention_mask, heads=heads, scale=scale, dropout=dropout), None
+    query, key, value = (
+        _heads(one, attention.attention_head_size).transpose(1, 2) for one in projected.chunk(3, dim=-1)
+    )
     return _attended(attention, query, key, value, attention_mask, attention.dropout.p, **rest)
+
+
+def _out_of_a_part(module: Any, hidden_states: Tensor, input_tensor: Tensor) -> Tensor:
+    """As transformers calls it: what an encoder's attention or feed-forward gives back, normed with what went in."""
+    return normed_after(module.LayerNorm, module.dropout, module.dense(hidden_states), input_tensor)
 
 
 def _heads(x: Tensor, size: int) -> Tensor:

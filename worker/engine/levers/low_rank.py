@@ -33,6 +33,19 @@ def together(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
     return _quick(layers, x) if _are_alike(layers) else [layer(x) for layer in layers]
 
 
+def joined(layers: Sequence[Any], x: Tensor) -> Tensor:
+    """What `together` gives, side by side (..., outputs of all). Where a step needs copies of the frozen weights
+    anyway, these are made side by side, so that all is as few products as one layer's."""
+    if not (_are_alike(layers) and _dropout(layers[0]) == 0 and _computed_in(layers[0], x) != _weight(layers[0]).dtype):
+        return torch.cat(together(layers, x), dim=-1)
+    dtype = _computed_in(layers[0], x)
+    down = torch.cat([layer.lora_A[NAME].weight for layer in layers])
+    up = torch.block_diag(*(layer.lora_B[NAME].weight for layer in layers))  # type: ignore[no-untyped-call]
+    flat = x.to(dtype).flatten(0, -2)
+    outputs = _LowRank.apply(flat, layers[0].scaling[NAME], 0.0, *_frozen(layers, dtype), down, up)  # type: ignore[no-untyped-call]
+    return outputs[0].view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
+
+
 def _is_plain(layer: Any) -> bool:
     return layer.active_adapters == [NAME] and not layer.lora_variant and not layer.lora_bias[NAME]
 
@@ -60,30 +73,44 @@ def _forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _quick(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
-    kind = x.device.type
-    is_mixed = torch.is_autocast_enabled(kind)
-    dtype = torch.get_autocast_dtype(kind) if is_mixed else layers[0].get_base_layer().weight.dtype
+    dtype = _computed_in(layers[0], x)
     tensors: list[Tensor | None] = []
     for layer in layers:
-        tensors += [*_frozen(layer, dtype), layer.lora_A[NAME].weight, layer.lora_B[NAME].weight]
+        tensors += [*_frozen([layer], dtype), layer.lora_A[NAME].weight, layer.lora_B[NAME].weight]
     flat = x.to(dtype).flatten(0, -2)
     outputs = _LowRank.apply(flat, layers[0].scaling[NAME], _dropout(layers[0]), *tensors)  # type: ignore[no-untyped-call]
     return [output.view(*x.shape[:-1], -1) for output in outputs]
 
 
-def _frozen(layer: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """A layer's weight (outputs, inputs) and bias in `dtype`. Copies that steps on a processor need are made once:
-    unless blocks are computed again, a step held all of them anyway. A card may hold a part of the weights alone."""
-    base = layer.get_base_layer()
-    weight = base.weight.T if layer.fan_in_fan_out else base.weight
-    version = dtype, base.weight._version
-    held = getattr(layer, "copied", None)
-    if held is None or held[0] != version:
-        held = version, weight.to(dtype), None if base.bias is None else base.bias.to(dtype)
-        if weight.dtype != dtype and weight.device.type == "cpu" and torch.is_grad_enabled():
-            layer.copied = held
-    _version, copied, bias = held
-    return copied, bias
+def _computed_in(layer: Any, x: Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else _weight(layer).dtype
+
+
+def _weight(layer: Any) -> Tensor:
+    weight: Tensor = layer.get_base_layer().weight
+    return weight
+
+
+def _frozen(layers: Sequence[Any], dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Layers' weights (outputs of all, inputs) and biases in `dtype`. Copies that steps on a processor need are made
+    once: unless blocks are computed again, a step held all of them anyway. A card may hold a part of the weights
+    alone."""
+    version = dtype, len(layers), *(_weight(layer)._version for layer in layers)
+    held = getattr(layers[0], "copied", None)
+    if held is not None and held[0] == version:
+        return held[1:]  # type: ignore[no-any-return]
+    weights = [_weight(layer).T if layer.fan_in_fan_out else _weight(layer) for layer in layers]
+    biases = [layer.get_base_layer().bias for layer in layers]
+    bias = None if biases[0] is None else _side_by_side(biases).to(dtype)
+    made = _side_by_side(weights).to(dtype), bias
+    if weights[0].dtype != dtype and weights[0].device.type == "cpu" and torch.is_grad_enabled():
+        layers[0].copied = version, *made
+    return made
+
+
+def _side_by_side(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 class _LowRank(torch.autograd.Function):
