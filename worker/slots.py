@@ -20,6 +20,7 @@ from webapp.jobs.attempts import job_claim
 from webapp.jobs.models import Job
 from webapp.jobs.placing import slots_for
 from webapp.workers.models import Intent, Worker
+from webapp.workers.services import worker_speed_note
 from worker.bell import Bell
 from worker.free_slots import FreeSlots, Slot
 from worker.memory_kills import memory_kills_note
@@ -123,8 +124,19 @@ class Slots:
 
     def _see_to(self, standby: Standby | None, *, is_lent: bool) -> None:
         """Nothing else is to be done."""
-        if standby is not None:
-            standby.keep() if self.worker.intent == Intent.ACTIVE and not is_lent else standby.end()
+        if standby is None:
+            return
+        standby.keep() if self.worker.intent == Intent.ACTIVE and not is_lent else standby.end()
+        if (flops := standby.flops_a_second()) > max((one.flops_a_second for one in self.worker.devices), default=0.0):
+            self._note_speed(flops)
+
+    def _note_speed(self, flops_a_second: float) -> None:
+        """The best of all looks, since what disturbs a look only makes it slower."""
+        try:
+            worker_speed_note(self.worker.id, flops_a_second)
+        except Error as error:
+            log.warning("how fast the processor is waits for the database: %s", error)
+        connection.close()
 
     def _run(self, job: Job, slot: Slot, standby: Standby | None) -> None:
         try:
@@ -147,7 +159,9 @@ class Slots:
         """One that is no use to another program than the engine."""
         if not settings.STANDBY or settings.ENGINE_MODULE != ENGINE:
             return None
-        return Standby(slot.lock, slot.variables, storage.run_dir() / f"standby-{self.worker.name}-{slot.number}.log")
+        path = storage.run_dir() / f"standby-{self.worker.name}-{slot.number}.log"
+        is_card = "CUDA_VISIBLE_DEVICES" in slot.variables
+        return Standby(slot.lock, slot.variables, path, None if is_card else path.with_suffix(".speed"))
 
     def _is_over(self, number: int) -> bool:
         return self.is_leaving.is_set() or number >= self.worker.slots

@@ -25,11 +25,13 @@ AGAIN_SECONDS = 300.0
 
 class Standby:
     """At most one child, for one thread to ask. `lock` and `variables` are the slot's, `log_path` takes what the child
-    says before it has a job."""
+    says before it has a job, `speed_path` how fast its processor is."""
 
-    def __init__(self, lock: int, variables: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, lock: int, variables: Mapping[str, str], log_path: Path, speed_path: Path | None = None) -> None:
         self._leash = Leash(locks=(lock,), more=variables)
-        self._log_path = log_path
+        self._log_path, self._speed_path = log_path, speed_path
+        if speed_path is not None:
+            speed_path.unlink(missing_ok=True)  # of another machine, it may be
         self._child: subprocess.Popen[bytes] | None = None
         self._like: Path | None = None
         self._not_before = 0.0
@@ -59,13 +61,21 @@ class Standby:
             return None
         return child
 
+    def flops_a_second(self) -> float:
+        """Of this slot's share of the processor; 0: not measured yet, or not to be."""
+        if self._speed_path is None or not self._speed_path.exists():
+            return 0.0
+        return float(self._speed_path.read_text())
+
     def end(self) -> None:
         if self._child is not None:
             kill_child(self._child)
             self._child = None
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", WAITING, *(["--like", str(self._like)] if self._like else [])]
+        command = [sys.executable, "-m", WAITING]
+        for option, path in (("--like", self._like), ("--speed", self._speed_path)):
+            command += [option, str(path)] if path else []
         try:
             self._log_path.parent.mkdir(parents=True, exist_ok=True)
             with self._log_path.open("wb") as out:

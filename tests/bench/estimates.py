@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from tests.bench.presets import base_model_folder
@@ -26,6 +27,7 @@ from webapp.contract.recipe import Recipe
 from webapp.contract.split import split_sizes
 from webapp.contract.tasks import Task
 from webapp.contract.verdict import Verdict
+from worker.engine.speed import measure_speed
 
 RESULTS = Path(__file__).parent / "results" / "estimates.jsonl"
 NUM_ROWS = 32
@@ -67,6 +69,7 @@ class Measured(BaseModel):
     train_seconds: float
     machine: str
     num_threads: int = 1
+    flops_a_second: float = 0.0
 
     @property
     def work(self) -> Work:
@@ -79,7 +82,7 @@ class Measured(BaseModel):
 
     @property
     def hardware(self) -> Hardware:
-        return Hardware("cpu", self.num_threads)
+        return Hardware("cpu", self.num_threads, self.flops_a_second)
 
 
 CELLS = (
@@ -103,9 +106,10 @@ CELLS = (
 def estimates(words: Sequence[str]) -> Iterator[str]:
     num_threads = int(words[words.index("--threads") + 1]) if "--threads" in words else 1
     if "--table" not in words:
+        torch.set_num_threads(num_threads)
         for cell in CELLS:
             if (cell, num_threads) not in {(one.cell, one.num_threads) for one in read_measured()}:
-                _add(_measured(cell, num_threads))
+                _add(_measured(cell, num_threads).model_copy(update={"flops_a_second": measure_speed()}))
     yield (
         "| base model | method | tokens a row | batch | threads | memory, MB | foretold / measured "
         "| s | foretold / measured |"

@@ -103,6 +103,12 @@ def test_more_threads_are_faster_though_not_so_many_times() -> None:
     assert one / 8 < eight < one / 2
 
 
+def test_a_processor_that_multiplies_faster_is_foretold_to_be_faster_but_for_what_is_no_product() -> None:
+    slow, fast = (work_seconds(work(), Hardware("cpu", 2, flops)) for flops in (1e11, 1e12))
+    assert slow / 10 < fast < slow / 2
+    assert work_seconds(work(), Hardware("gpu", flops_a_second=0.0)) == work_seconds(work(), Hardware("gpu"))
+
+
 def test_several_cards_share_the_steps_and_several_processes_on_a_processor_its_memory() -> None:
     one = work()
     two = one.model_copy(update={"num_processes": 2})

@@ -108,6 +108,15 @@ def test_slots_of_a_processor_share_its_threads(alice: User) -> None:
     assert next(one.foretold.threads for one in panel_of(alice).places if one.worker.name == "smt") == 4
 
 
+def test_what_a_worker_s_processor_was_measured_to_do_counts(alice: User) -> None:
+    for name, flops in (("slow", 5e10), ("fast", 2e12)):
+        (device,) = cpu(64 * GB)
+        make_worker(name, devices_json=[{**device, "flops_a_second": flops}])
+    told = {place.worker.name: place.foretold for place in panel_of(alice).places}
+    assert told["fast"].hardware.flops_a_second == 2e12
+    assert told["fast"].seconds < told["slow"].seconds / 2
+
+
 def test_what_is_kept_with_a_job_is_foretold_for_a_worker_that_may_take_it(alice: User) -> None:
     card = Device(kind="gpu", name="A card", memory_bytes=80 * GB).model_dump()
     make_worker("card", devices_json=[card])

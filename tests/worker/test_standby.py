@@ -18,6 +18,7 @@ from tests.engine.here import Attempt, lay_job
 from tests.engine.runs import events_of
 from tests.processes import goes
 from tests.stack import PROJECT
+from webapp.contract.devices import Device
 from webapp.contract.job_dir import ADAPTER, LOG
 from webapp.workers.models import Intent, Worker
 from worker import standby as standby_of_a_slot
@@ -87,6 +88,50 @@ def test_its_job_is_the_job_of_a_child_that_was_started_for_it(
     assert losses == [event.loss for event in expected.of_kind("stepped")]
     assert "Loading weights" in (warm / LOG).read_text() and standby._log_path.read_text() == before
     assert "Traceback" not in before
+
+
+def test_it_tells_how_fast_its_processor_is_and_so_does_its_job(
+    lock_path: Path, one_thread: None, tmp_path: Path
+) -> None:
+    speed_path = tmp_path / "run" / "slot.speed"
+    speed_path.parent.mkdir(exist_ok=True)
+    speed_path.write_text("7\n")  # by a worker of before, on another machine
+    lock = slot_lock_try(lock_path)
+    assert lock is not None
+    standby = Standby(lock, SLOT, tmp_path / "run" / "standby.log", speed_path)
+    try:
+        assert standby.flops_a_second() == 0
+        standby.keep()
+        until_it_rests(child_of(standby))
+        told = standby.flops_a_second()
+        assert told > 1e9
+        job_dir = lay_job(tmp_path, epochs=1)
+        taken = standby.take(job_dir, LEASH)
+        assert taken is not None
+        assert run_engine(job_dir, lambda _events: "go_on", LEASH, module=ENGINE, waiting=taken).exit_code == 0
+        (started,) = [event for event in events_of(job_dir) if event.kind == "started"]
+        assert started.flops_a_second == pytest.approx(told, rel=1e-2)
+    finally:
+        standby.end()
+        os.close(lock)
+
+
+@pytest.mark.django_db
+def test_how_fast_a_processor_is_stands_in_its_worker_s_row_and_only_grows(lock_path: Path, tmp_path: Path) -> None:
+    processor = Device(kind="cpu", name="A processor", memory_bytes=1, cores=2)
+    worker = Worker.objects.create(name="alpha", slots=1, devices_json=[processor.model_dump()])
+    slots, path = Slots(worker), tmp_path / "slot.speed"
+    lock = slot_lock_try(lock_path)
+    assert lock is not None
+    standby = Standby(lock, SLOT, tmp_path / "standby.log", path)
+    seen = []
+    for told in ("3e10", "2e10", "4e10"):
+        path.write_text(told)
+        slots._see_to(standby, is_lent=True)
+        worker.refresh_from_db()
+        seen.append(worker.devices[0].flops_a_second)
+    os.close(lock)
+    assert seen == [3e10, 3e10, 4e10] and worker.devices[0].name == "A processor"
 
 
 def until_it_rests(child: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,9 @@ class Device(_Frozen):
     cores: int = 0
     threads: int = 0
     """Of a processor: those that a training computes with where it has the processor to itself; 0: not told."""
+    flops_a_second: float = 0.0
+    """Of a processor: what products reach on one slot's threads, in the numbers that steps are taken in; 0: not
+    measured."""
 
 
 class DeviceLoad(_Frozen):

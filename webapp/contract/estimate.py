@@ -36,10 +36,15 @@ BYTES_A_LOGIT = 10
 """In 16 bits, again in fp32, and its probability."""
 ANSWERS_AT_ONCE, ANSWERS_TOKENS = 64, 16384
 """Rows whose answers are written together at the most, and their tokens, read and written, as the engine cuts them."""
-KEPT: dict[str, tuple[float, float]] = {"llama": (7, 4), "gpt2": (22, 6), "bert": (8, 4), "t5": (24, 9)}
+KEPT: dict[str, tuple[float, float]] = {"llama": (7, 4), "gpt2": (22, 6), "bert": (5, 1), "t5": (24, 9)}
 """Family -> numbers kept for the backward pass by a token in a block, in multiples of the hidden and of the
 intermediate size, where weights of linear layers are trained beside or in them."""
-KEPT_FROZEN: dict[str, tuple[float, float]] = {"llama": (3.7, 3), "gpt2": (16, 4.5), "bert": (6, 3), "t5": (18, 6.7)}
+KEPT_FROZEN: dict[str, tuple[float, float]] = {
+    "llama": (3.7, 3),
+    "gpt2": (16, 4.5),
+    "bert": (3.5, 0.5),
+    "t5": (18, 6.7),
+}
 """The same where no weight of a linear layer is trained, so that its input need not be kept."""
 KEPT_BY_BASE = 5
 """More of the hidden size where the base itself is trained: what flows past the blocks is then in 32 bits."""
@@ -51,42 +56,53 @@ LONGEST_KEPT = 1024
 """Packed rows that are longer do not keep their attention."""
 PASSING = 12
 """Numbers a token holds while it only passes through, in multiples of hidden and intermediate size together."""
-BYTES_A_SCORE = 9
-"""Of attention, for each head and pair of tokens, where its fast path is closed: dropout closes it."""
+BYTES_A_SCORE: dict[str, float] = {"bert": 4, "t5": 9}
+"""Family -> of attention over padded rows, for each head and pair of tokens. What drops out closes PyTorch's fast path;
+an encoder's own keeps two numbers in 16 bits."""
 
-FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 1.25e11, "gpu": 2e13}
-"""Really reached in 16 bits, on a processor by one thread."""
+FLOPS_A_SECOND: dict[Kind, float] = {"cpu": 1.6e11, "gpu": 2e13}
+"""Of products in 16 bits, on a processor by one thread, where nobody has measured how fast it is."""
+SECONDS_A_NUMBER: dict[Kind, float] = {"cpu": 2.5e-9, "gpu": 0}
+"""Around the products, for each number that a token in a block leaves for the backward pass, by one thread: what goes
+through memory. Faster products make nothing of this faster."""
 SHARE_ALONE = 0.1
 """Of the arithmetic, as one thread does it: what several do not share (Amdahl 1967)."""
 SHARE_IN_32_BITS = 0.5
 """Of that, where a model is computed in 32."""
-SECONDS_A_SCORE: dict[Kind, float] = {"cpu": 3e-8, "gpu": 3e-11}
-"""Of attention where its fast path is closed, with its backward pass."""
+SECONDS_A_SCORE: dict[Kind, float] = {"cpu": 8e-9, "gpu": 3e-11}
+"""Of attention over padded rows, with its backward pass."""
 BYTES_READ_A_SECOND: dict[Kind, float] = {"cpu": 4e9, "gpu": 3e11}
 SECONDS_A_BLOCK: dict[Kind, float] = {"cpu": 1.0e-3, "gpu": 1.5e-4}
 """What calling a block costs besides arithmetic."""
-PASSES_A_STEP = 7
+PASSES_A_STEP = 5
 """What calling the blocks costs a step, in calls of one that is only read with."""
 OPTIMIZER_BYTES_A_SECOND: dict[Kind, float] = {"cpu": 2.5e10, "gpu": 3e11}
 LOAD_SECONDS = 1.7
 """Once all is imported."""
 CHECKPOINT_BYTES = 16
 """Of a trained weight: itself, the best so far, and two moments."""
-BYTES_WRITTEN_A_SECOND = 4e8
+BYTES_WRITTEN_A_SECOND = 2e8
 NUM_GENERAL_TEXTS = 60
 GENERAL_TEXT_TOKENS = 60
 
 
 class Hardware(NamedTuple):
-    """What one job computes on: a GPU, or so many threads of a processor."""
+    """What one job computes on: a GPU, or so many threads of a processor, and what its products were measured to
+    reach on these; 0: not measured."""
 
     kind: Kind
     threads: int = 1
+    flops_a_second: float = 0.0
 
     @property
     def speed_up(self) -> float:
         """Against one thread."""
         return 1 / (SHARE_ALONE + (1 - SHARE_ALONE) / self.threads)
+
+    @property
+    def flops_of_products(self) -> float:
+        """In 16 bits, a second."""
+        return self.flops_a_second or self.speed_up * FLOPS_A_SECOND[self.kind]
 
 
 class Work(BaseModel):
@@ -161,19 +177,20 @@ def work_seconds(work: Work, hardware: Hardware, *, tokens: float | None = None)
     """From reading the first file to the last; `tokens` that were trained on, all of them unless told."""
     kind, faster = hardware.kind, hardware.speed_up
     blocks = work.shape.num_blocks * SECONDS_A_BLOCK[kind]
-    speed = faster * FLOPS_A_SECOND[kind] * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
+    speed = hardware.flops_of_products * (1.0 if work.steps_in_half else SHARE_IN_32_BITS)
     tokens = work.tokens if tokens is None else tokens
     num_steps = tokens / work.mean / int(work.knobs["batch_size"])
     forward = _forward_flops(work)
     scores = work.shape.num_heads * work.mean * work.shape.num_blocks if _is_masked(work) else 0.0
     flops = forward * _share_computed(work) + _backward_flops(work)
-    a_token = flops / speed + scores * SECONDS_A_SCORE[kind] / faster
+    around = _passing_numbers(work) * work.shape.num_blocks * SECONDS_A_NUMBER[kind] / faster
+    a_token = flops / speed + around * _share_trained(work) + scores * SECONDS_A_SCORE[kind] / faster
     num_cards = work.num_processes if kind == "gpu" else 1
     training = tokens * a_token / num_cards + num_steps * PASSES_A_STEP * blocks
     optimizer = num_steps * work.trained * 4 * 7 / OPTIMIZER_BYTES_A_SECOND[kind]
     watching = 0.1 * training
     read_tokens = work.sizes.test * work.mean + NUM_GENERAL_TEXTS * GENERAL_TEXT_TOKENS
-    reading = read_tokens * forward / speed * (1 + _share_again(work)) + 2 * 12 * blocks
+    reading = read_tokens * (forward / speed + around / 3) * (1 + _share_again(work)) + 2 * 12 * blocks
     loading = LOAD_SECONDS + work.shape.size_bytes / 5e8
     saving = work.trained * CHECKPOINT_BYTES / BYTES_WRITTEN_A_SECOND
     return loading + saving + training + optimizer + watching + reading + 2 * _answering_seconds(work, hardware)
@@ -227,15 +244,20 @@ def _tokens_at_once(longest: int, num_rows: int) -> int:
     return max(longest, min(MICRO_BATCH_TOKENS, num_rows * longest) // longest * longest)
 
 
+def _passing_numbers(work: Work) -> float:
+    """Of one token through one block, as it leaves them for the backward pass, without attention's."""
+    kept = KEPT if work.method in ("lora", "freezing", "full") else KEPT_FROZEN
+    of_hidden, of_intermediate = kept[work.shape.family]
+    of_hidden += KEPT_BY_BASE if work.trains_base else 0
+    return of_hidden * work.shape.hidden_size + of_intermediate * work.shape.intermediate_size
+
+
 def _kept_numbers(work: Work) -> float:
     """By one token in one block."""
     shape = work.shape
-    kept = KEPT if work.method in ("lora", "freezing", "full") else KEPT_FROZEN
-    of_hidden, of_intermediate = kept[shape.family]
-    of_hidden += KEPT_BY_BASE if work.trains_base else 0
-    numbers = of_hidden * shape.hidden_size + of_intermediate * shape.intermediate_size
+    numbers = _passing_numbers(work)
     if _is_masked(work):
-        return numbers + shape.num_heads * work.longest * BYTES_A_SCORE / work.num_bytes
+        return numbers + shape.num_heads * work.longest * BYTES_A_SCORE[shape.family] / work.num_bytes
     seen = (work.longest + ATTENTION_BLOCK) / 2 if work.longest <= LONGEST_KEPT else 0
     return numbers + shape.num_heads * seen
 

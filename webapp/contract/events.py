@@ -48,6 +48,8 @@ class Started(_Event):
     device: str
     threads: int = 0
     """Of a processor; 0: a card, or an older version."""
+    flops_a_second: float = 0.0
+    """What products reach on these threads; 0: a card, or not measured by this process."""
     precision: str
     resumed_step: int = 0
     """The step of the checkpoint it goes on from; 0 from the beginning."""

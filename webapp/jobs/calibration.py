@@ -24,6 +24,7 @@ class Foretold(Validated):
 
     kind: Kind
     threads: int = 1
+    flops_a_second: float = 0.0
     memory_bytes: int
     seconds: float
     """At most: ending early saves some of it."""
@@ -39,7 +40,7 @@ class Foretold(Validated):
 
     @property
     def hardware(self) -> Hardware:
-        return Hardware(self.kind, self.threads)
+        return Hardware(self.kind, self.threads, self.flops_a_second)
 
 
 class Correction(NamedTuple):
@@ -62,6 +63,7 @@ def foretold(work: Work, hardware: Hardware, correction: Correction) -> Foretold
     return Foretold(
         kind=hardware.kind,
         threads=hardware.threads,
+        flops_a_second=hardware.flops_a_second,
         memory_bytes=round(memory_bytes(work, hardware.kind) * correction.memory),
         seconds=work_seconds(work, hardware) * correction.seconds,
         memory_factor=correction.memory,
@@ -88,7 +90,12 @@ def hardware_of(job: Job) -> Hardware | None:
     if str(job.live.get("device", "")).startswith("cuda"):
         return Hardware("gpu")
     threads = job.live.get("threads", 0)
-    return Hardware("cpu", threads) if threads else None
+    if not threads:
+        return None
+    told = foretold_of(job)
+    # A job that began cold has not measured its processor; it was foretold for one that is most likely the same.
+    flops = job.live.get("flops_a_second", 0.0) or (told.flops_a_second if told else 0.0)
+    return Hardware("cpu", threads, flops)
 
 
 def correction_for(base_model_id: str, method: str, kind: Kind) -> Correction:

@@ -101,7 +101,7 @@ def foretold_anywhere(work: Work, base_model_id: str) -> Foretold:
 def _hardware(worker: Worker, device: Device) -> Hardware:
     """Of one slot: those of a processor share its threads."""
     shared = (device.threads or device.cores) // worker.slots if device.kind == "cpu" else 1
-    return Hardware(device.kind, max(1, shared))
+    return Hardware(device.kind, max(1, shared), device.flops_a_second)
 
 
 def _place(worker: Worker, device: Device, work: Work, correction: Correction, *, is_busy: bool) -> Place:

@@ -30,6 +30,7 @@ class LiveFigures(BaseModel):
     total_params: int = 0
     device: str = ""
     threads: int = 0
+    flops_a_second: float = 0.0
     precision: str = ""
 
     @property
@@ -48,7 +49,15 @@ class LiveFigures(BaseModel):
             case Started():
                 return self.model_copy(
                     update=event.model_dump(
-                        include={"trainable_params", "total_params", "total_steps", "device", "threads", "precision"}
+                        include={
+                            "trainable_params",
+                            "total_params",
+                            "total_steps",
+                            "device",
+                            "threads",
+                            "flops_a_second",
+                            "precision",
+                        }
                     )
                 )
             case Stepped():

@@ -30,6 +30,11 @@ class DevicePart(NamedTuple):
     curves: list[Curve]
 
     @property
+    def gigaflops(self) -> float:
+        """A second; 0: not measured."""
+        return self.device.flops_a_second / 1e9
+
+    @property
     def memory_percent(self) -> float | None:
         used = self.load.memory_used_bytes
         return None if used is None or not self.device.memory_bytes else 100 * used / self.device.memory_bytes

@@ -80,6 +80,17 @@ def worker_heartbeat(worker_id: UUID, load: Load, *, host: str, pid: int) -> Wor
     return worker
 
 
+@transaction.atomic
+def worker_speed_note(worker_id: UUID, flops_a_second: float) -> None:
+    """What products were measured to reach on a slot's share of its processor."""
+    worker = Worker.objects.select_for_update().get(id=worker_id)
+    worker.devices_json = [
+        device.model_copy(update={"flops_a_second": flops_a_second} if device.kind == "cpu" else {}).model_dump()
+        for device in worker.devices
+    ]
+    worker.save(update_fields=["devices_json"])
+
+
 def worker_goodbye(worker_id: UUID, *, host: str, pid: int) -> None:
     """A clean end. Of a process that no longer holds the name it changes nothing."""
     Worker.objects.filter(id=worker_id, host=host, pid=pid).update(stopped_at=database_now())

@@ -50,14 +50,14 @@ def choose_place(folder: Path, task: Task) -> Place:
     8.7 s in fp32; on 8x64 tokens 1.7 s and 2.0 s.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    is_fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else _cpu_has_bf16()
+    is_fast = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else cpu_has_bf16()
     stored = _config(folder).dtype or torch.float32
     is_half = stored in (torch.bfloat16, torch.float16)
     dtype = torch.bfloat16 if task == "generate" and is_fast and is_half else torch.float32
     return Place(device, dtype, stored, is_mixed=task == "classify" and is_fast)
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

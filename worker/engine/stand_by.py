@@ -1,5 +1,6 @@
-"""`python -m worker.engine.stand_by [--like JOB_DIR]`: the engine with its imports done, until a line on standard input
-names a job's folder. From then on it is as if it had been started for that job; see `worker/standby.py`."""
+"""`python -m worker.engine.stand_by [--like JOB_DIR] [--speed FILE]`: the engine with its imports done, until a line on
+standard input names a job's folder. From then on it is as if it had been started for that job; see
+`worker/standby.py`."""
 
 import argparse
 import os
@@ -17,11 +18,16 @@ from worker.engine.stop import control_pipe_of_a_job
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.engine.stand_by", description=__doc__)
     parser.add_argument("--like", type=Path, help="a job whose next one may be like it")
-    like: Path | None = parser.parse_args().like
+    parser.add_argument("--speed", type=Path, help="a file to be told how fast the processor is")
+    asked = parser.parse_args()
+    like: Path | None = asked.like
     named, wanted = control_pipe_of_a_job()
     # Imported only now, since it takes seconds and a vanished worker must be noticed meanwhile.
     from worker.engine.rehearsal import give_back_memory, rehearse
+    from worker.engine.speed import measure_speed
 
+    if asked.speed is not None and not named.done():
+        _tell(asked.speed, measure_speed())
     if like is not None and not named.done():
         try:
             rehearse(like, lambda: "cancel" if named.done() else "go_on")
@@ -32,6 +38,13 @@ def main() -> int:
     job_dir = Path(named.result())
     _speak_into(job_dir / LOG)
     return run(job_dir, wanted, partial(append_event, job_dir / EVENTS))
+
+
+def _tell(path: Path, flops_a_second: float) -> None:
+    """All of it at once, for it is looked for meanwhile."""
+    aside = path.with_suffix(".partial")
+    aside.write_text(f"{flops_a_second:.3g}\n")
+    aside.rename(path)
 
 
 def _speak_into(log: Path) -> None:

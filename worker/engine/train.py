@@ -35,6 +35,7 @@ from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.sharding import share_out
 from worker.engine.shelf import Shelf
+from worker.engine.speed import measured_speed
 from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
 from worker.engine.tokenizer import load_tokenizer
@@ -134,6 +135,7 @@ def _started(model: Model, rows: JobRows, place: Place, *, total_steps: int, res
         total_steps=total_steps,
         device=str(place.device),
         threads=torch.get_num_threads() if place.device.type == "cpu" else 0,
+        flops_a_second=measured_speed(),
         precision=place.precision,
         resumed_step=resumed_step,
     )

@@ -6,9 +6,8 @@ gates go through memory once, see `norm.py` and `gate.py`. Measured on/off: see 
 import sys
 from functools import partial
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.models.bert.modeling_bert import BertOutput, BertSelfAttention, BertSelfOutput
@@ -45,27 +44,12 @@ def quicken_blocks(model: nn.Module) -> None:
             module.forward = MethodType(_feed_forward, module)
 
 
-def decoder_block(
-    block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, past_key_values: Any = None, **rest: Any
-) -> Tensor:
+def decoder_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
     """As transformers calls it: (B, T, H) -> the same, or (B, N, H) of the places (N,) that are `asked` for. Where
     memory is saved it is computed again in the backward pass; transformers would see to that for its own forward."""
     if not (block.training and block.gradient_checkpointing):
-        return _decoder_block(block, hidden_states, asked=asked, past_key_values=past_key_values, **rest)
-    prefix = None if past_key_values is None else _Prefix(past_key_values)
-    again = partial(_decoder_block, block, asked=asked, past_key_values=prefix, **rest)
-    return block._gradient_checkpointing_func(again, hidden_states)  # type: ignore[no-any-return]
-
-
-class _Prefix(NamedTuple):
-    """Keys and values that stand before a block's own, which are not put down behind them: each time that the block is
-    computed it finds the same."""
-
-    cache: Any
-
-    def update(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        before = self.cache.layers[layer]
-        return torch.cat([before.keys, key], dim=-2), torch.cat([before.values, value], dim=-2)
+        return _decoder_block(block, hidden_states, asked=asked, **rest)
+    return block._gradient_checkpointing_func(partial(_decoder_block, block, asked=asked, **rest), hidden_states)  # type: ignore[no-any-return]
 
 
 def _whole_block(block: Any, hidden_states: Tensor, *, asked: Tensor | None = None, **rest: Any) -> Tensor:
