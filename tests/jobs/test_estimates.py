@@ -40,14 +40,17 @@ def cpu(memory_bytes: int) -> list[dict[str, Any]]:
     return [Device(kind="cpu", name="A processor", memory_bytes=memory_bytes, cores=8).model_dump()]
 
 
-def finish(owner: User, times_memory: float, times_seconds: float, *, threads: int | None = None) -> Job:
+def finish(
+    owner: User, times_memory: float, times_seconds: float, *, threads: int | None = None, flops: float = 0.0
+) -> Job:
     """A job that took so many times what was foretold of it, on as many threads as that was foretold for."""
     job = make_job(owner)
     told = foretold_of(job)
     assert told
     assert claim().id == job.id
     job.refresh_from_db()
-    job_record(job, [STARTED.model_copy(update={"threads": told.threads if threads is None else threads})])
+    ran_on = {"threads": told.threads if threads is None else threads, "flops_a_second": flops}
+    job_record(job, [STARTED.model_copy(update=ran_on)])
     cost = verdict_with().cost.model_dump()
     tokens = round(told.mean_tokens * job.split["train"] * job.recipe.whole("epochs"))
     cost |= {"peak_memory_bytes": round(told.memory_bytes * times_memory), "tokens": tokens}
@@ -212,6 +215,18 @@ def test_a_job_is_held_against_the_threads_it_ran_on(alice: User) -> None:
     correction = correction_for(MODEL, "lora", "cpu")
     assert correction.memory == pytest.approx(1.0)
     assert correction.seconds > 1.5
+
+
+def test_a_job_is_held_against_how_fast_its_processor_was(alice: User) -> None:
+    finish(alice, 1.0, 1.0, flops=1e13)  # nobody was online, so a slow one was foretold
+    assert correction_for(MODEL, "lora", "cpu").seconds > 1.5
+
+
+def test_one_that_did_not_measure_is_held_against_what_it_was_foretold_for(alice: User) -> None:
+    (device,) = cpu(64 * GB)
+    make_worker(devices_json=[{**device, "flops_a_second": 1e13}])
+    finish(alice, 1.0, 1.0)
+    assert correction_for(MODEL, "lora", "cpu").seconds == pytest.approx(1.0)
 
 
 def test_a_job_of_which_no_threads_are_known_corrects_nothing(alice: User) -> None:

@@ -83,7 +83,9 @@ def worker_heartbeat(worker_id: UUID, load: Load, *, host: str, pid: int) -> Wor
 @transaction.atomic
 def worker_speed_note(worker_id: UUID, flops_a_second: float) -> None:
     """What products were measured to reach on a slot's share of its processor."""
-    worker = Worker.objects.select_for_update().get(id=worker_id)
+    worker = Worker.objects.select_for_update().filter(id=worker_id).first()
+    if worker is None:
+        return
     worker.devices_json = [
         device.model_copy(update={"flops_a_second": flops_a_second} if device.kind == "cpu" else {}).model_dump()
         for device in worker.devices

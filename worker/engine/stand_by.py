@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -41,10 +42,11 @@ def main() -> int:
 
 
 def _tell(path: Path, flops_a_second: float) -> None:
-    """All of it at once, for it is looked for meanwhile."""
+    """All of it at once, for it is looked for meanwhile. A full disk is no reason not to stand by."""
     aside = path.with_suffix(".partial")
-    aside.write_text(f"{flops_a_second:.3g}\n")
-    aside.rename(path)
+    with suppress(OSError):
+        aside.write_text(f"{flops_a_second:.3g}\n")
+        aside.rename(path)
 
 
 def _speak_into(log: Path) -> None:

@@ -59,7 +59,9 @@ def _apart(x: Tensor, parts: int, heads: int) -> Tensor:
     """(B, T, parts * heads * d) -> (parts, B * heads, T, d)"""
     batch, tokens, width = x.shape
     size = width // (parts * heads)
-    return x.view(batch, tokens, parts, heads, size).permute(2, 0, 3, 1, 4).reshape(parts, batch * heads, tokens, size)
+    return (
+        x.reshape(batch, tokens, parts, heads, size).permute(2, 0, 3, 1, 4).reshape(parts, batch * heads, tokens, size)
+    )
 
 
 def _beside(x: Tensor, shape: tuple[int, int, int]) -> Tensor:
