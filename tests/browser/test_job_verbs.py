@@ -71,7 +71,7 @@ def expect_to_fit(page: Page) -> None:
 
 def test_a_job_is_paused_goes_on_and_is_kept_early(page: Page, dataset: str) -> None:
     say_yes(page)
-    start(page, dataset, "A long one", epochs="100", batch_size="1")
+    start(page, dataset, "A long one", epochs="100", batch_size="1", patience="0")
     expect(page.locator("#job-sentence")).to_contain_text("Training: step", timeout=TRAINING_MILLISECONDS)
 
     page.get_by_role("button", name="Pause", exact=True).click()

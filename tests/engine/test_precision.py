@@ -36,14 +36,14 @@ def test_a_base_kept_in_32_bits_computes_in_32(tmp_path: Path) -> None:
 def test_a_classifier_is_kept_in_32_bits_and_steps_in_16_where_that_is_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_fast: bool
 ) -> None:
-    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: is_fast)
+    monkeypatch.setattr("worker.engine.model.cpu_has_bf16", lambda: is_fast)
     place = choose_place(halved(make_llama(tmp_path / "base")), "classify")
     assert (place.dtype, place.is_mixed) == (torch.float32, is_fast)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_base_kept_in_16_bits_learns_too(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("worker.engine.model.cpu_has_bf16", lambda: True)
     base = halved(make_llama(tmp_path / "base"))
     recipe = tiny_recipe(base, method=method, epochs=8, learning_rate=LEARNING_RATES.get(method, 0.02))
     told: list[Event] = []
@@ -60,7 +60,7 @@ def test_a_base_kept_in_16_bits_learns_too(tmp_path: Path, method: str, monkeypa
 
 @pytest.mark.parametrize("method", ["lora", "prefix_tuning", "bottleneck"])
 def test_a_decoder_that_labels_steps_in_16_bits(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.engine.model._cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("worker.engine.model.cpu_has_bf16", lambda: True)
     attempt = Attempt(lay_job(tmp_path, task="classify", method=method, kind="llama", epochs=2))
     assert attempt.exit_code == 0, attempt.events[-1]
     assert len(attempt.watched) > 1

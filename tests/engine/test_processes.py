@@ -156,7 +156,7 @@ def _session(process: psutil.Process) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("end", "code"), [("cancel", 3), ("supervisor", -signal.SIGKILL), ("first", -signal.SIGKILL)])
 def test_however_the_first_ends_nobody_is_left(tmp_path: Path, end: str, code: int) -> None:
-    job_dir = with_options(lay_job(tmp_path, epochs=100), num_processes=2)
+    job_dir = with_options(lay_job(tmp_path, epochs=100, patience=0), num_processes=2)
     with running(job_dir) as engine:
         engine.wait_for("stepped")
         assert len(others_of(engine.process.pid)) == 1
@@ -173,7 +173,7 @@ def test_however_the_first_ends_nobody_is_left(tmp_path: Path, end: str, code: i
 
 
 def test_when_another_dies_the_whole_job_has_crashed_as_it_did(tmp_path: Path) -> None:
-    job_dir = with_options(lay_job(tmp_path, epochs=100), num_processes=2)
+    job_dir = with_options(lay_job(tmp_path, epochs=100, patience=0), num_processes=2)
     told: list[Event] = []
 
     def tick(events: list[Event]) -> Order:
