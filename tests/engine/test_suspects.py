@@ -113,8 +113,16 @@ def test_looking_ends_after_a_tenth_of_the_training(monkeypatch: pytest.MonkeyPa
     """By a clock on which every look at it takes a second."""
     ticks = iter(range(10**6))
     monkeypatch.setattr(suspects, "time", type("Clock", (), {"monotonic": lambda: next(ticks)}))
-    assert looking(5_000, monkeypatch, train_seconds=100.0).startswith("576 of 5,000")
-    assert looking(5_000, monkeypatch, train_seconds=0.0).startswith("64 of 5,000")
+    assert looking(5_000, monkeypatch, train_seconds=100.0).startswith("640 of 5,000")
+    assert looking(5_000, monkeypatch, train_seconds=0.0).startswith("128 of 5,000")
+
+
+def test_more_rows_are_looked_at_at_once_where_that_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    ticks = iter([0.0, 0.1, 0.2, 0.6, 0.7])
+    monkeypatch.setattr(suspects, "time", type("Clock", (), {"monotonic": lambda: next(ticks)}))
+    looking(64 + 128 + 256 + 256, monkeypatch, progress=lambda done, _all: seen.append(done))
+    assert seen == [0, 64, 64 + 128, 64 + 128 + 256]
 
 
 def test_a_stop_is_heeded_while_rows_are_looked_at(tmp_path: Path) -> None:
