@@ -18,15 +18,17 @@ from tests.bench.rows import MINILM, SMOLLM2
 from tests.engine.runs import events_of, run_engine
 from tests.tiny import lay_job_dir_of
 from webapp.contract.base_models import STARTERS
-from webapp.contract.estimate import Hardware, Work, memory_bytes, work_seconds
 from webapp.contract.events import Stepped
 from webapp.contract.job_dir import VERDICT
+from webapp.contract.memory_estimate import memory_bytes
 from webapp.contract.methods import KnobValue
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe
 from webapp.contract.split import split_sizes
 from webapp.contract.tasks import Task
+from webapp.contract.time_estimate import work_seconds
 from webapp.contract.verdict import Verdict
+from webapp.contract.work import Hardware, Work
 from worker.engine.speed import measure_speed
 
 RESULTS = Path(__file__).parent / "results" / "estimates.jsonl"

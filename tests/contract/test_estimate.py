@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from tests.bench.estimates import Measured, read_measured
-from webapp.contract import estimate
+from webapp.contract import memory_estimate as memory
+from webapp.contract import work as job
 from webapp.contract.base_models import STARTERS
 from webapp.contract.capabilities import impossible
-from webapp.contract.estimate import Hardware, Work, memory_bytes, work_seconds
+from webapp.contract.memory_estimate import memory_bytes
 from webapp.contract.methods import METHODS
 from webapp.contract.model_shape import BlockCounts, ModelShape
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import SplitSizes
+from webapp.contract.time_estimate import work_seconds
+from webapp.contract.work import Hardware, Work
 from worker.engine import batches, generate
 from worker.engine.levers import packed_attention
 
@@ -119,6 +122,9 @@ def test_several_cards_share_the_steps_and_several_processes_on_a_processor_its_
 
 
 def test_it_cuts_as_the_engine_does() -> None:
-    assert estimate.MICRO_BATCH_TOKENS == batches.MICRO_BATCH_TOKENS
-    assert (estimate.ANSWERS_AT_ONCE, estimate.ANSWERS_TOKENS) == (generate.BATCH_ROWS, generate.BATCH_TOKENS)
-    assert (estimate.ATTENTION_BLOCK, estimate.LONGEST_KEPT) == (packed_attention.BLOCK, packed_attention.LONGEST_KEPT)
+    assert memory.MICRO_BATCH_TOKENS == batches.MICRO_BATCH_TOKENS
+    assert (job.ANSWERS_AT_ONCE, job.ANSWERS_TOKENS) == (generate.BATCH_ROWS, generate.BATCH_TOKENS)
+    assert (memory.ATTENTION_BLOCK, memory.LONGEST_KEPT) == (
+        packed_attention.BLOCK,
+        packed_attention.LONGEST_KEPT,
+    )

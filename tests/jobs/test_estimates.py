@@ -12,7 +12,8 @@ from tests.factories import make_job, make_recipe, make_starter, make_version, m
 from tests.jobs.made import STARTED, claim, fields_for, verdict_with
 from webapp.accounts.models import User
 from webapp.contract.devices import Device, DeviceLoad, Load
-from webapp.contract.estimate import Kind, Work, memory_bytes
+from webapp.contract.memory_estimate import memory_bytes
+from webapp.contract.work import Kind, Work
 from webapp.jobs.attempts import job_finalize, job_record
 from webapp.jobs.calibration import Correction, Foretold, correction_for, foretold_of
 from webapp.jobs.endings import job_succeed

@@ -6,12 +6,13 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import Costs, costs_of
-from webapp.contract.estimate import Work, memory_bytes
+from webapp.contract.memory_estimate import memory_bytes
 from webapp.contract.methods import METHODS, KnobValue, Method
 from webapp.contract.model_shape import FAMILY_WORDS, ModelShape
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import split_sizes
 from webapp.contract.tasks import TASK_WORDS, Task
+from webapp.contract.work import Work
 
 _ROWS, _LABELS = 1_000, 2
 """What the sizes are told for: they hardly depend on it."""

@@ -128,6 +128,11 @@ class ModelShape(BaseModel):
             "t5": self._t5_layers,
         }[self.family]()
 
+    @property
+    def linear_params(self) -> int:
+        """Weights of the blocks' linear layers: what each token is multiplied by."""
+        return sum(one.how_many * one.inputs * one.outputs for one in self.linear_layers().values())
+
     def head_params(self, num_labels: int) -> int:
         """Weights of a fresh classification head."""
         if self.architecture == "decoder":

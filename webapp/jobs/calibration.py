@@ -8,9 +8,11 @@ from django.db.models import F
 from pydantic import BaseModel as Validated
 from pydantic import ConfigDict, ValidationError
 
-from webapp.contract.estimate import Hardware, Kind, Work, memory_bytes, work_seconds
+from webapp.contract.memory_estimate import memory_bytes
 from webapp.contract.split import SplitSizes
+from webapp.contract.time_estimate import work_seconds
 from webapp.contract.verdict import Cost
+from webapp.contract.work import Hardware, Kind, Work
 from webapp.jobs.models import Job, JobQuerySet, State
 
 NUM_EARLIER = 20

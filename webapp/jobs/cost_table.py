@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import costs_of
-from webapp.contract.estimate import Hardware
 from webapp.contract.presets import auto_knobs
 from webapp.contract.split import SplitSizes
 from webapp.contract.verdict import Cost
+from webapp.contract.work import Hardware
 from webapp.jobs.calibration import correction_for, foretold, hardware_of
 from webapp.jobs.models import Job
 from webapp.jobs.workload import work_of

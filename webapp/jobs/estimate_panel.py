@@ -8,8 +8,8 @@ from typing import NamedTuple
 from webapp.clock import database_now
 from webapp.contract.capabilities import impossible
 from webapp.contract.costs import Costs, costs_of
-from webapp.contract.estimate import Hardware, Work
 from webapp.contract.methods import METHODS
+from webapp.contract.work import Hardware, Work
 from webapp.jobs.calibration import Foretold, correction_for, foretold
 from webapp.jobs.estimates import (
     COMFORTABLE,

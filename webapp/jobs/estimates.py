@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 from webapp.base_models.models import BaseModel
 from webapp.clock import database_now
 from webapp.contract.devices import Device
-from webapp.contract.estimate import Hardware, Kind, Work
 from webapp.contract.recipe import Recipe
 from webapp.contract.split import TooFewRows, split_sizes
+from webapp.contract.work import Hardware, Kind, Work
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.calibration import Correction, Foretold, correction_for, foretold
 from webapp.jobs.models import Job

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from webapp.contract.capabilities import CAPABILITIES, knob_conflicts
-from webapp.contract.estimate import Work
 from webapp.contract.methods import METHODS, KnobValue, knobs_of
+from webapp.contract.work import Work
 from webapp.jobs.knob_text import knob_text
 
 MIN_RANK = 2

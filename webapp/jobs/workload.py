@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from webapp.base_models.models import BaseModel
-from webapp.contract.estimate import Work
 from webapp.contract.methods import KnobValue
 from webapp.contract.split import SplitSizes
 from webapp.contract.tasks import Task
+from webapp.contract.work import Work
 from webapp.datasets.models import DatasetVersion
 from webapp.errands.models import Errand, Kind, State
 

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from transformers import AttentionInterface
 
-from webapp.contract.estimate import FLOPS_A_SECOND
 from webapp.contract.events import Event, PhaseMoved
 from webapp.contract.model_shape import FAMILY_OF_TYPE
+from webapp.contract.work import FLOPS_A_SECOND
 from worker.engine.encode import Encoded
 from worker.engine.forward import Model, unwrapped
 from worker.engine.levers import packed_attention
