@@ -174,6 +174,15 @@ def test_what_hangs_on_a_norm_is_called_and_finds_the_same() -> None:
     assert len(seen) == 1 and torch.equal(seen[0][0], x + beside) and torch.equal(seen[0][1], plain)
 
 
+def test_what_hangs_on_a_dropout_is_called() -> None:
+    torch.manual_seed(0)
+    (norm, dropout), x, beside = a_norm(), torch.randn(5, WIDTH), torch.randn(5, WIDTH)
+    plain = normed_after(norm, dropout, x, beside)
+    dropout.register_forward_hook(lambda _module, _inputs, output: output + 1 - beside)
+    torch.testing.assert_close(normed_after(norm, dropout, x, beside), normed_after(norm, nn.Dropout(0), x, 1 + 0 * x))
+    assert not torch.allclose(normed_after(norm, dropout, x, beside), plain)
+
+
 def test_a_norm_that_learns_has_its_gradients() -> None:
     torch.manual_seed(0)
     (norm, dropout), x, beside = a_norm(), torch.randn(5, WIDTH), torch.randn(5, WIDTH)

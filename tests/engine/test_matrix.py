@@ -27,10 +27,12 @@ from webapp.contract.model_folder import read_model_folder
 from webapp.contract.model_shape import FAMILIES, TASKS_OF_FAMILY
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Verdict
+from worker.engine.batches import MICRO_BATCH_TOKENS
 from worker.engine.forward import class_logits, hidden_states, is_encoder_decoder, padded, unwrapped
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import choose_place, load_base
-from worker.engine.rows import read_rows
+from worker.engine.rows import JobRows, read_rows
+from worker.engine.step import step_loss
 from worker.engine.tokenizer import load_tokenizer
 
 OURS_TO_LOAD = ("bottleneck",)
@@ -111,9 +113,8 @@ def runnable(run: Done) -> str:
     return snippet_in(run).replace("ADAPTER_FOLDER", str(run.adapter)).replace('"tiny"', f'"{run.base}"')
 
 
-@torch.no_grad()
-def logits_here(run: Done) -> Tensor:
-    """What the engine says for the third sample's input, the adapter put into a model that was built anew."""
+def built_anew(run: Done) -> tuple[Any, JobRows]:
+    """A model with the adapter in it, as training would go on from it, and the rows."""
     folder = run.attempt.job_dir
     tokenizer = load_tokenizer(folder / BASE_MODEL, run.cell.task)
     base = load_base(
@@ -122,8 +123,14 @@ def logits_here(run: Done) -> Tensor:
     recipe = run.recipe.model_copy(update={"knobs": knobs_to_continue(run.cell.method, run.recipe.knobs)})
     model = ENGINE_METHODS[run.cell.method].build(base, recipe, folder / BASE_MODEL)
     ENGINE_METHODS[run.cell.method].start_from(model, run.adapter)
+    return model, read_rows(folder, run.recipe, tokenizer)
+
+
+@torch.no_grad()
+def logits_here(run: Done) -> Tensor:
+    """What the engine says for the third sample's input, the adapter put into a model that was built anew."""
+    model, rows = built_anew(run)
     model.eval()
-    rows = read_rows(folder, run.recipe, tokenizer)
     line = verdict_of(run).samples[:3][-1].line
     row = rows.test[rows.held_out.lines.index(line)]
     if run.cell.task == "classify":
@@ -152,6 +159,15 @@ def test_the_matrix_has_every_cell_that_can_be() -> None:
 def test_it_learns(run: Done) -> None:
     watched = [loss for loss, _is_best in run.attempt.watched.values()]
     assert min(watched[1:]) < watched[0]
+
+
+def test_a_step_reaches_every_weight_that_learns(run: Done) -> None:
+    """Whatever makes a step faster must not go past what a method has put into the model."""
+    model, rows = built_anew(run)
+    step_loss(model, [rows.train[number] for number in range(8)], MICRO_BATCH_TOKENS)
+    learning = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    assert learning
+    assert [name for name, weight in learning.items() if weight.grad is None or not weight.grad.any()] == []
 
 
 def test_the_base_model_is_left_as_it_was(run: Done) -> None:

@@ -19,8 +19,10 @@ def quicken_layer_norms(model: nn.Module) -> None:
 
 
 def normed_after(norm: Any, dropout: nn.Dropout, x: Tensor, beside: Tensor) -> Tensor:
-    """x and beside (..., H) -> norm(dropout(x) + beside). What hangs on the norm is called with it."""
-    if "forward" not in vars(norm) or norm._forward_hooks or not (takes(x) and _are_singles(beside, norm.weight)):
+    """x and beside (..., H) -> norm(dropout(x) + beside). What hangs on either is called with it: a bottleneck adapter
+    does."""
+    is_bare = "forward" in vars(norm) and not (norm._forward_hooks or dropout._forward_hooks)
+    if not (is_bare and takes(x) and _are_singles(beside, norm.weight)):
         output: Tensor = norm(dropout(x) + beside)
         return output
     share = dropout.p if dropout.training else 0.0
