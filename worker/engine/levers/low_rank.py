@@ -102,18 +102,18 @@ def _frozen(layers: Sequence[Any], dtype: torch.dtype) -> tuple[Tensor, Tensor |
         return held[1:]  # type: ignore[no-any-return]
     weights = [_weight(layer).T if layer.fan_in_fan_out else _weight(layer) for layer in layers]
     biases = [layer.get_base_layer().bias for layer in layers]
-    bias = None if biases[0] is None else _side_by_side(biases).to(dtype)
-    made = _side_by_side(weights).to(dtype), bias
+    bias = None if biases[0] is None else _side_by_side(biases, 0).to(dtype)
+    made = _side_by_side(weights, 0).to(dtype), bias
     if weights[0].dtype != dtype and weights[0].device.type == "cpu" and torch.is_grad_enabled():
         layers[0].copied = version, *made
     return made
 
 
-def _side_by_side(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def _side_by_side(tensors: Sequence[Tensor], dim: int) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), dim)
 
 
-def _apart(x: Tensor, sizes: Sequence[int], dim: int = 1) -> tuple[Tensor, ...]:
+def _apart(x: Tensor, sizes: Sequence[int], dim: int) -> tuple[Tensor, ...]:
     """`_side_by_side` undone."""
     return (x,) if len(sizes) == 1 else torch.split(x, list(sizes), dim)
 
@@ -125,12 +125,12 @@ class _LowRank(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, dropout: float, *tensors: Any) -> tuple[Tensor, ...]:
         weights, biases, downs = (tensors[at::4] for at in range(3))
-        down = _side_by_side(downs).to(x.dtype)  # (ranks of all, inputs)
+        down = _side_by_side(downs, 0).to(x.dtype)  # (ranks of all, inputs)
         ups = [up.to(x.dtype) for up in tensors[3::4]]
         ctx.ranks = [len(one) for one in downs]
         drops = [kept(x, dropout) for _ in weights] if dropout else []
         if drops:
-            read = zip(drops, _apart(down, ctx.ranks, dim=0), strict=True)
+            read = zip(drops, _apart(down, ctx.ranks, 0), strict=True)
             low = torch.cat([(x * drop) @ one.T for drop, one in read], dim=1)  # (N, ranks of all)
         else:
             low = x @ down.T
@@ -139,7 +139,7 @@ class _LowRank(torch.autograd.Function):
         ctx.scale, ctx.learns_in = scale, downs[0].dtype
         return tuple(
             linear(x, weight, bias).addmm_(its, up.T)
-            for weight, bias, its, up in zip(weights, biases, _apart(low, ctx.ranks), ups, strict=True)
+            for weight, bias, its, up in zip(weights, biases, _apart(low, ctx.ranks, 1), ups, strict=True)
         )
 
     @staticmethod
@@ -147,22 +147,24 @@ class _LowRank(torch.autograd.Function):
         x, down, low, *rest = ctx.saved_tensors
         number = len(grads)
         weights, ups, drops = rest[:number], rest[number : 2 * number], rest[2 * number :]
-        d_low = _side_by_side([grad @ up for grad, up in zip(grads, ups, strict=True)], dim=1).mul_(ctx.scale)
+        d_low = _side_by_side([grad @ up for grad, up in zip(grads, ups, strict=True)], 1).mul_(ctx.scale)
         # Of both ways to write this product the quicker one, by a quarter; turned when it is cast anyway.
-        laid = {"dtype": ctx.learns_in, "memory_format": torch.contiguous_format}
-        d_ups = [(its.T @ grad).T.to(**laid) for grad, its in zip(grads, _apart(low, ctx.ranks), strict=True)]
+        d_ups = [
+            (its.T @ grad).T.to(ctx.learns_in, memory_format=torch.contiguous_format)
+            for grad, its in zip(grads, _apart(low, ctx.ranks, 1), strict=True)
+        ]
         if drops:
-            pairs = list(zip(_apart(d_low, ctx.ranks), drops, strict=True))
+            pairs = list(zip(_apart(d_low, ctx.ranks, 1), drops, strict=True))
             d_downs = tuple(its.T @ (x * drop) for its, drop in pairs)
         else:
-            d_downs = _apart(d_low.T @ x, ctx.ranks, dim=0)
+            d_downs = _apart(d_low.T @ x, ctx.ranks, 0)
         d_x = None
         if ctx.needs_input_grad[0]:
             d_x = grads[0] @ weights[0]
             for grad, weight in zip(grads[1:], weights[1:], strict=True):
                 d_x.addmm_(grad, weight)
             if drops:
-                for (its, drop), one in zip(pairs, _apart(down, ctx.ranks, dim=0), strict=True):
+                for (its, drop), one in zip(pairs, _apart(down, ctx.ranks, 0), strict=True):
                     d_x.addcmul_(its @ one, drop)
             else:
                 d_x.addmm_(d_low, down)
