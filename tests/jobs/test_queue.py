@@ -16,9 +16,9 @@ from webapp.contract.devices import Device
 from webapp.jobs.attempts import job_claim, job_record
 from webapp.jobs.endings import job_hand_back
 from webapp.jobs.models import Job, Priority
-from webapp.jobs.queue import Waiting, queue_now, queue_order, starts_in
+from webapp.jobs.queue import Upcoming, Waiting, queue_now, queue_order, starts_in
 from webapp.jobs.services import job_move_in_queue
-from webapp.jobs.waiting import waiting_now
+from webapp.jobs.waiting import new_job_starts_in, waiting_now
 from webapp.workers.models import Intent, Worker
 
 BEGIN = datetime(2026, 11, 25, tzinfo=UTC)
@@ -105,9 +105,13 @@ def test_whoever_moves_the_own_jobs_changes_nobody_elses_place(waiting, num_runn
     assert [job.owner_id for job in before] == [job.owner_id for job in after]
 
 
-def simulated(durations: list[float], free_in: list[float], place: int) -> float:
-    """Second by second: whoever is free takes the next."""
-    busy_until, now, begun = list(free_in), 0, 0
+ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
+
+
+def simulated(durations: list[int], free_in: dict[uuid.UUID, list[int]], place: int) -> int:
+    """Second by second: whichever slot is free takes the next job."""
+    busy_until = [seconds for slots in free_in.values() for seconds in slots]
+    now, begun = 0, 0
     while True:
         for slot, until in enumerate(busy_until):
             if until <= now:
@@ -118,22 +122,48 @@ def simulated(durations: list[float], free_in: list[float], place: int) -> float
         now += 1
 
 
+slots_of_a_worker = st.lists(st.integers(0, 9), min_size=1, max_size=3)
+
+
 @quick
 @given(
     st.lists(st.integers(1, 9), max_size=8),
-    st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    st.dictionaries(st.sampled_from([ONE, TWO]), slots_of_a_worker, min_size=1),
     st.integers(0, 8),
 )
-def test_the_start_is_what_a_simulation_finds(durations: list[float], free_in: list[float], place: int) -> None:
-    place = min(place, len(durations))
-    assert starts_in(durations, free_in, place=place) == simulated(durations, free_in, place)
+def test_the_start_is_what_a_simulation_finds(
+    durations: list[int], free_in: dict[uuid.UUID, list[int]], place: int
+) -> None:
+    any_worker = dict.fromkeys(free_in, 1)
+    ahead = [Upcoming(seconds, any_worker) for seconds in durations[:place]]
+    assert starts_in(ahead, any_worker, free_in) == simulated(durations, free_in, len(ahead))
 
 
 def test_what_depends_on_the_unknown_is_not_guessed() -> None:
-    assert starts_in([], [], place=0) is None
-    assert starts_in([5], [None], place=0) is None
-    assert starts_in([None], [0], place=1) is None
-    assert starts_in([5, None], [0], place=1) == 5
+    alone = {ONE: 1}
+    assert starts_in([], alone, {}) is None
+    assert starts_in([Upcoming(5, alone)], alone, {ONE: [None]}) is None
+    assert starts_in([Upcoming(None, alone)], alone, {ONE: [0]}) is None
+    assert starts_in([], alone, {ONE: [30, None]}) is None
+
+
+def test_a_free_slot_is_enough_whatever_the_others_do() -> None:
+    assert starts_in([], {ONE: 1, TWO: 1}, {ONE: [None, 0], TWO: [50]}) == 0
+
+
+def test_a_job_that_no_worker_may_run_holds_nobody_up() -> None:
+    assert starts_in([Upcoming(500, {})], {ONE: 1}, {ONE: [20]}) == 20
+
+
+def test_a_worker_that_may_not_run_the_job_does_not_count() -> None:
+    assert starts_in([Upcoming(500, {TWO: 1})], {ONE: 1}, {ONE: [20], TWO: [0]}) == 20
+
+
+def test_several_gpus_must_be_free_on_one_worker() -> None:
+    free_in = {ONE: [0, 40], TWO: [0, 30]}
+    assert starts_in([], {ONE: 2, TWO: 2}, free_in) == 30
+    assert starts_in([Upcoming(7, {ONE: 2, TWO: 2})], {ONE: 1, TWO: 1}, free_in) == 0
+    assert starts_in([], {ONE: 3, TWO: 3}, free_in) is None
 
 
 @pytest.mark.django_db
@@ -197,6 +227,36 @@ def test_the_rest_of_the_running_job_is_waited_for() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("workers", [{"one": 2}, {"one": 1, "two": 1}])
+def test_the_first_of_two_slots_that_is_free_counts(workers: dict[str, int]) -> None:
+    """Whether both belong to one worker or to two."""
+    alice = make_user()
+    for name, slots in workers.items():
+        make_worker(name, slots=slots)
+    names = [name for name, slots in workers.items() for _slot in range(slots)]
+    for name, seconds_left in zip(names, (300.0, 40.0), strict=True):
+        make_job(alice)
+        job = job_claim(make_worker(name, slots=workers[name]))
+        assert job
+        job_record(job, [stepped(3, seconds_left=seconds_left)])
+    assert waiting_now(make_job(alice)).starts_in_seconds == 40.0
+    assert new_job_starts_in(list(Worker.objects.all()), 1) is None, "how long the waiting job takes is unknown"
+    Job.objects.waiting().delete()
+    assert new_job_starts_in(list(Worker.objects.all()), 1) == 40.0
+
+
+@pytest.mark.django_db
+def test_a_job_on_two_gpus_holds_both() -> None:
+    card = Device(kind="gpu", name="A GPU", memory_bytes=10**10, uuid="GPU-1").model_dump()
+    worker = make_worker(devices_json=[card, card], slots=2)
+    make_job(make_user(), num_processes=2)
+    running = job_claim(worker)
+    assert running
+    job_record(running, [stepped(3, seconds_left=90.0)])
+    assert waiting_now(make_job(make_user("bob"))).starts_in_seconds == 90.0
+
+
+@pytest.mark.django_db
 def test_jobs_ahead_take_what_jobs_like_them_took() -> None:
     """As long as the last one with this base model and method, by rows and epochs."""
     alice = make_user()
@@ -248,7 +308,6 @@ def test_a_high_priority_passes_everybody() -> None:
 
 @pytest.mark.django_db
 def test_a_job_on_several_gpus_begins_when_enough_are_free_and_says_so() -> None:
-    assert starts_in([], [30.0, 0.0, 10.0], place=0, num_slots=2) == 10.0
     card = Device(kind="gpu", name="A GPU", memory_bytes=10**10, uuid="GPU-1").model_dump()
     worker = make_worker(devices_json=[card, card], slots=2)
     running, wide = make_job(make_user()), make_job(make_user("bob"), num_processes=2)

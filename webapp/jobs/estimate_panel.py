@@ -70,7 +70,7 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
     places = places_of(work, model_id, workers)
     best = best_place(places)
     told = best.foretold if best else foretold_anywhere(work, model_id)
-    starts_in = new_job_starts_in(workers) if best and best.fitting != "too_large" else None
+    starts_in = new_job_starts_in(workers, wishes.num_processes) if best and best.fitting != "too_large" else None
     return EstimatePanel(
         foretold=told,
         own=Side(told, _costs(work)),

@@ -1,6 +1,7 @@
 """Whose turn it is: by priority, then fairness between people, then age. Pure, so that pages and workers agree."""
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -56,20 +57,43 @@ def queue_now() -> list[Waiting]:
     return queue_order(waiting, num_running)
 
 
-def starts_in(
-    durations: Sequence[float | None], free_in: Sequence[float | None], *, place: int, num_slots: int = 1
-) -> float | None:
-    """Seconds until the job at `place`, which takes `num_slots`, begins: `durations` of the waiting jobs in order,
-    `free_in` of each slot.
+class Upcoming(NamedTuple):
+    """A waiting job as the estimate of a start sees it.
 
-    None as soon as something it depends on cannot be told.
+    `seconds` is how long it will run, None if that is unknown. `num_slots` says how many slots it takes on each worker
+    that may run it, by the worker's id.
     """
-    if not free_in or any(seconds is None for seconds in free_in):
-        return None
-    slots = [seconds for seconds in free_in if seconds is not None]
-    heapq.heapify(slots)
-    for duration in durations[:place]:
-        if duration is None:
-            return None
-        heapq.heappush(slots, heapq.heappop(slots) + duration)
-    return heapq.nsmallest(num_slots, slots)[-1]
+
+    seconds: float | None
+    num_slots: Mapping[UUID, int]
+
+
+def starts_in(
+    ahead: Sequence[Upcoming], num_slots: Mapping[UUID, int], free_in: Mapping[UUID, Sequence[float | None]]
+) -> float | None:
+    """Seconds until a job begins that takes `num_slots` on each worker that may run it, after those `ahead` of it.
+
+    `free_in` holds the seconds until each slot of each worker is free, None where that is unknown. Each job begins on
+    the worker that first has enough free slots; one that no worker may run holds nobody up. Returns None if the job
+    itself has no such worker, or if anything unknown may decide when it begins.
+    """
+    slots = {worker: sorted(math.inf if left is None else left for left in lefts) for worker, lefts in free_in.items()}
+    for upcoming in ahead:
+        start, worker = _first_start(slots, upcoming.num_slots)
+        if worker is not None:
+            ends = start + (math.inf if upcoming.seconds is None else upcoming.seconds)
+            needed = upcoming.num_slots[worker]
+            slots[worker] = sorted([*slots[worker][needed:], *([ends] * needed)])
+    start, worker = _first_start(slots, num_slots)
+    is_unknown = any(math.inf in slots[worker] for worker in num_slots if worker in slots)
+    return None if worker is None or (start > 0 and is_unknown) else start
+
+
+def _first_start(slots: Mapping[UUID, Sequence[float]], num_slots: Mapping[UUID, int]) -> tuple[float, UUID | None]:
+    """When and where enough slots of one worker are free; no worker where none has so many."""
+    starts = [
+        (slots[worker][needed - 1], worker)
+        for worker, needed in num_slots.items()
+        if worker in slots and needed <= len(slots[worker])
+    ]
+    return min(starts, key=lambda one: one[0], default=(math.inf, None))

@@ -1,6 +1,7 @@
 """Why a job waits, how many are before it, and when it may begin, as far as that can be told."""
 
 import statistics
+from collections import defaultdict
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from webapp.clock import database_now
 from webapp.jobs.calibration import foretold_of
 from webapp.jobs.models import Job, State
 from webapp.jobs.placing import misfit, slots_for, why_no_worker
-from webapp.jobs.queue import Waiting, queue_now, starts_in
+from webapp.jobs.queue import Upcoming, Waiting, queue_now, starts_in
 from webapp.shown import duration
 from webapp.workers.models import Intent, Worker
 
@@ -38,20 +39,19 @@ def waiting_now(job: Job) -> InQueue:
     if job.not_before is not None and job.not_before > now:
         seconds = (job.not_before - now).total_seconds()
         return InQueue(place, seconds, f"Waiting {duration(seconds)} before it is tried again. It starts by itself.")
-    num_slots = _slots_needed(job, workers)
-    seconds_left = _starts_in(order, place, workers, num_slots)
+    seconds_left = _starts_in(job, order[:place], workers)
+    num_slots = min(_slots_needed(job, workers).values(), default=1)
     return InQueue(place, seconds_left, _sentence(job, place, seconds_left, num_slots))
 
 
-def new_job_starts_in(workers: list[Worker]) -> float | None:
-    """Of a job that would be put at the end of the queue now."""
-    order = queue_now()
-    return _starts_in(order, len(order), workers)
+def new_job_starts_in(workers: list[Worker], num_processes: int) -> float | None:
+    """Returns the seconds until a job begins that is put at the end of the queue now and that any of `workers` may run."""
+    return _starts_in(Job(num_processes=num_processes), queue_now(), workers)
 
 
 def _sentence(job: Job, num_ahead: int, seconds: float | None, num_slots: int) -> str:
     again = "A worker gave it back. " if job.attempt else ""
-    when = "" if seconds is None else f" Expected to start in about {duration(seconds)}."
+    when = "" if not seconds else f" Expected to start in about {duration(seconds)}."
     if num_ahead:
         jobs = "1 job goes" if num_ahead == 1 else f"{num_ahead} jobs go"
         return f"{again}Waiting: {jobs} before this one.{when} It starts by itself."
@@ -63,31 +63,43 @@ def _sentence(job: Job, num_ahead: int, seconds: float | None, num_slots: int) -
     return f"{again}This one is next: a worker takes it within seconds."
 
 
-def _slots_needed(job: Job, workers: list[Worker]) -> int:
-    """By a job that some of these workers could take."""
+def _slots_needed(job: Job, workers: list[Worker]) -> dict[UUID, int]:
+    """Returns how many slots the job takes on each of these workers that takes jobs and could do this one."""
     able = [worker for worker in workers if worker.intent == Intent.ACTIVE and misfit(job, worker) is None]
-    return min((slots_for(job, worker) for worker in able), default=1)
+    return {worker.id: slots_for(job, worker) for worker in able}
 
 
-def _starts_in(order: list[Waiting], place: int, workers: list[Worker], num_slots: int = 1) -> float | None:
+def _starts_in(job: Job, ahead: list[Waiting], workers: list[Worker]) -> float | None:
     """From what the running jobs say they need yet, and how long jobs like the waiting ones took before."""
-    num_slots = sum(worker.slots for worker in workers if worker.intent == Intent.ACTIVE)
-    left = [live.get("seconds_left") for live in Job.objects.active().values_list("live", flat=True)]
-    free_in: list[float | None] = [*left, *([0.0] * max(0, num_slots - len(left)))]
-    ahead = [waiting.id for waiting in order[:place]]
-    return starts_in(_durations(ahead), free_in, place=place, num_slots=num_slots)
+    jobs = Job.objects.in_bulk([waiting.id for waiting in ahead])
+    known = [jobs[waiting.id] for waiting in ahead if waiting.id in jobs]
+    upcoming = [
+        Upcoming(seconds, _slots_needed(earlier, workers))
+        for earlier, seconds in zip(known, _durations(known), strict=True)
+    ]
+    return starts_in(upcoming, _slots_needed(job, workers), _slots_free_in(workers))
 
 
-def _durations(job_ids: list[UUID]) -> list[float | None]:
+def _slots_free_in(workers: list[Worker]) -> dict[UUID, list[float | None]]:
+    """Returns for each worker when each of its slots is free: a job on several GPUs holds as many of them."""
+    taken: dict[UUID, list[float | None]] = defaultdict(list)
+    by_id = {worker.id: worker for worker in workers}
+    for job in Job.objects.active().filter(worker_id__in=by_id).only("worker_id", "num_processes", "live"):
+        assert job.worker_id is not None
+        taken[job.worker_id] += [job.live.get("seconds_left")] * slots_for(job, by_id[job.worker_id])
+    return {
+        worker.id: [*taken[worker.id], *([0.0] * (worker.slots - len(taken[worker.id])))]
+        for worker in workers
+        if worker.intent == Intent.ACTIVE
+    }
+
+
+def _durations(jobs: list[Job]) -> list[float | None]:
     """What each job is expected to take: the median of finished ones with the same base model and method, by rows
     and epochs; where there was none yet what was foretold of it, None where that was a mere guess."""
-    jobs = Job.objects.in_bulk(job_ids)
     known: dict[tuple[str, str], float | None] = {}
     found: list[float | None] = []
-    for job_id in job_ids:
-        job = jobs.get(job_id)
-        if job is None:
-            continue
+    for job in jobs:
         kind = (job.base_model_id, job.recipe_json["method"])
         if kind not in known:
             known[kind] = _seconds_a_row(*kind)
