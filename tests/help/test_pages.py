@@ -53,6 +53,14 @@ def test_the_table_of_abilities_gives_every_reason(reader: Client, monkeypatch: 
     assert "12 points behind LoRA on 600 dates." in html
 
 
+def test_what_is_counted_is_counted_from_what_there_is(reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ "Two methods" was true once."""
+    assert "Three tasks" in text(reader, "how-it-works")
+    assert "Two starter models and eight methods are ready." in reader.get("/").content.decode()
+    monkeypatch.delitem(METHODS, "full")
+    assert "Two starter models and seven methods are ready." in reader.get("/").content.decode()
+
+
 def test_every_promise_state_and_failure_is_told(reader: Client) -> None:
     html = text(reader, "jobs")
     for promise in PROMISES:

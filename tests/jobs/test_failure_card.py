@@ -58,6 +58,16 @@ def test_a_time_limit_that_was_reached_is_doubled(alice: User, alice_client: Cli
     assert form.is_valid and form.wishes.time_limit_seconds == 3 * 3600
 
 
+def test_a_time_limit_shorter_than_the_estimate_is_raised_above_it(alice: User, alice_client: Client) -> None:
+    """Twice the limit would run out again: the page itself says that the job takes five hours."""
+    job = make_failed(alice, "time_limit")
+    estimate = {**job.estimate_json, "seconds": 5 * 3600.0}
+    Job.objects.update(time_limit_seconds=3600, estimate_json=estimate)
+    assert "Time limit 1 h → 7.5 h (estimated: 5 h 0 min)" in card(alice_client, job)
+    form = alice_client.get(alice_client.get(f"/jobs/{job.id}").context["failure"].fix.url).context["form"]
+    assert form.is_valid and form.wishes.time_limit_seconds == 7.5 * 3600
+
+
 @pytest.mark.parametrize("code", PLAIN_RETRIES)
 def test_where_no_setting_is_to_blame_it_is_simply_retried(alice: User, alice_client: Client, code: str) -> None:
     html = card(alice_client, make_failed(alice, code))

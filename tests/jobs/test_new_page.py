@@ -13,6 +13,8 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
+from webapp.contract.capabilities import impossible
+from webapp.contract.methods import METHODS, TRAINING_KNOBS
 from webapp.contract.shortfalls import SHORTFALLS
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import rows_writer
@@ -97,6 +99,18 @@ def test_every_knob_is_in_the_expert_drawer_with_its_sentence_and_auto(alice: Us
     for words in ("Size of the correction.", 'placeholder="Auto: 8"', "1 to 256", "Auto: Cosine", "Differs from Auto"):
         assert words in html
     assert "4,884,480" in html, "costs follow the knobs"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_settings_of_training_can_be_changed_for_every_method(
+    alice: User, alice_client: Client, method: str
+) -> None:
+    make_starter()
+    make_starter(MINILM)
+    task = next(one for one in ("generate", "classify") if not impossible(method, "llama", one))
+    html = page(alice_client, dataset=str(make_version(alice).id), method=method, task=task)
+    for knob in TRAINING_KNOBS:
+        assert f'id="id_{knob.name}"' in html
 
 
 def test_a_change_brings_only_the_form_and_an_address_to_come_back_to(alice: User, alice_client: Client) -> None:
@@ -320,6 +334,52 @@ def test_a_name_nobody_typed_follows_the_dataset(alice: User, alice_client: Clie
     assert "suggested_name" not in response["HX-Replace-Url"]
     assert alice_client.post(URL, fields).status_code == 302
     assert Job.objects.get().name == "Other"
+
+
+def test_another_dataset_brings_its_own_task_and_model(alice: User, alice_client: Client) -> None:
+    """What was chosen for answers to write must not silently train labels as answers, nor the other way round."""
+    make_starter()
+    make_starter(MINILM)
+    answers, labels = make_version(alice), make_version(alice, labels=("red", "green"))
+    chosen = {"task": "generate", "base_model": "smollm2-135m-instruct", "method": "ia3", "chosen_for": answers.id}
+    response = alice_client.get(URL, {**chosen, "dataset": labels.id}, headers={"HX-Request": "true"})
+    form = response.context["form"]
+    assert (form.task, form.base_model.id, form.method.name) == ("classify", MINILM, "ia3")
+    assert form.replaced == [("task", "Choose a label"), ("base model", "MiniLM L6")]
+    html = response.content.decode()
+    assert "To fit your change, the task is now “Choose a label” and the base model is now “MiniLM L6”" in html
+    assert f'name="chosen_for" value="{labels.id}"' in html
+    assert "task=" not in response["HX-Replace-Url"] and "chosen_for" not in response["HX-Replace-Url"]
+    chosen = {"task": "classify", "base_model": MINILM, "method": "ia3", "chosen_for": labels.id}
+    form = alice_client.get(URL, {**chosen, "dataset": answers.id}).context["form"]
+    assert (form.task, form.base_model.id) == ("generate", "smollm2-135m-instruct")
+
+
+def test_another_dataset_of_the_same_kind_changes_no_choice(alice: User, alice_client: Client) -> None:
+    make_starter()
+    make_starter(MINILM)
+    first, second = (make_version(alice, labels=("red", "green")) for _ in range(2))
+    chosen = {"task": "classify", "base_model": "smollm2-135m-instruct", "method": "lora", "chosen_for": first.id}
+    form = alice_client.get(URL, {**chosen, "dataset": second.id}).context["form"]
+    assert (form.task, form.base_model.id, form.replaced) == ("classify", "smollm2-135m-instruct", [])
+
+
+def test_a_task_chosen_for_these_rows_stays(alice: User, alice_client: Client) -> None:
+    make_starter()
+    labels = make_version(alice, labels=("red", "green"))
+    form = alice_client.get(URL, {"dataset": labels.id, "task": "generate", "chosen_for": labels.id}).context["form"]
+    assert (form.task, form.replaced) == ("generate", [])
+
+
+def test_start_pressed_before_the_page_could_follow_starts_nothing(alice: User, alice_client: Client) -> None:
+    make_starter(MINILM)
+    answers, labels = make_version(alice), make_version(alice, labels=("red", "green"))
+    response = alice_client.post(URL, fields_for(labels, chosen_for=str(answers.id)))
+    assert response.status_code == 422 and not Job.objects.exists()
+    html = response.content.decode()
+    assert "Nothing was started." in html and "You changed the dataset" in html
+    assert 'id="id_task_classify" value="classify" checked' in html
+    assert alice_client.post(URL, fields_for(labels, chosen_for=str(labels.id))).status_code == 302
 
 
 def test_training_again_starts_from_the_earlier_choices(alice: User, alice_client: Client) -> None:

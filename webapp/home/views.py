@@ -10,6 +10,8 @@ from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
 from webapp.adapters.models import Adapter
+from webapp.contract.base_models import STARTERS
+from webapp.contract.methods import METHODS
 from webapp.datasets.models import Dataset
 from webapp.home.storage_used import storage_used
 from webapp.jobs.figures import LiveFigures
@@ -41,6 +43,8 @@ def home(request: HttpRequest) -> HttpResponse:
             "has_job": Job.objects.visible_to(user).exists(),
             "has_adapter": Adapter.objects.visible_to(user).exists(),
             "samples": SAMPLES.values(),
+            "num_starters": len(STARTERS),
+            "num_methods": len(METHODS),
             "storage": storage_used(Path(settings.DATA_DIR)),
         },
     )

@@ -11,7 +11,7 @@ from webapp.contract.methods import METHODS, Knob, KnobValue, Method, knobs_of
 from webapp.contract.presets import auto_knobs
 from webapp.contract.recipe import Recipe, unknown_name
 from webapp.contract.split import SplitSizes, TooFewRows, split_sizes
-from webapp.contract.tasks import TASKS, Task
+from webapp.contract.tasks import TASK_WORDS, TASKS, Task
 from webapp.datasets.models import DatasetVersion
 from webapp.jobs.continuing import GONE, START, Start, start_find, start_problem
 from webapp.jobs.fit import base_model_problem, method_problem, method_suggested, task_problem
@@ -27,8 +27,10 @@ from webapp.jobs.wish_fields import WISHES, wishes_read
 CHOICES = ("name", "dataset", "task", "base_model", "method", START)
 SUGGESTED_NAME = "suggested_name"
 """Sent along by the page: a name that still is what was suggested follows the choice of another dataset."""
+CHOSEN_FOR = "chosen_for"
+"""Sent along by the page: the dataset version that its task, base model and method were chosen for."""
 PARENT = "parent"
-_OF_THE_PAGE = (SUGGESTED_NAME, PARENT, KEY_FIELD)
+_OF_THE_PAGE = (SUGGESTED_NAME, CHOSEN_FOR, PARENT, KEY_FIELD)
 
 
 class JobForm:
@@ -43,6 +45,7 @@ class JobForm:
         self.base_models: Sequence[BaseModel] = list(BaseModel.objects.visible_to(user))
         self.start = self._start()
         self.version = self._version(user)
+        self._forget_choices_for_other_rows()
         self.task = self._task()
         self.base_model = self._base_model()
         self.method = self._method()
@@ -52,6 +55,7 @@ class JobForm:
         self.name = self._name()
         self.wishes = wishes_read(sent, self.add_error, is_staff=user.is_staff)
         self.parent = self._parent()
+        self.replaced = self._replaced(sent)
         self._refuse_unknown()
 
     @property
@@ -126,10 +130,40 @@ class JobForm:
             self.add_error("task", unknown_name("task", word, list(TASKS)))
         if task and self.version and (problem := task_problem(task, self.version)):
             self.add_error("task", problem)
-        if task or not self.version:
-            return task
+        return task or self.suggested_task
+
+    @property
+    def suggested_task(self) -> Task | None:
+        """What the rows look like."""
+        if not self.version:
+            return None
         guess = next((task for task in TASKS if self.version and task == self.version.task_guess), None)
         return guess if guess and not task_problem(guess, self.version) else "generate"
+
+    def _forget_choices_for_other_rows(self) -> None:
+        """Drop the task that was chosen for another dataset, and with a task that differs the base model as well.
+
+        Kept, labels would be trained as answers to write. Scripts, which send no CHOSEN_FOR, mean what they send.
+        """
+        chosen_for = self.sent.get(CHOSEN_FOR)
+        if not self.is_draft or self.start or not self.version or chosen_for in (None, "", str(self.version.id)):
+            return
+        others = ("task",) if self.sent.get("task") == self.suggested_task else ("task", "base_model")
+        self.sent = {field: value for field, value in self.sent.items() if field not in others}
+
+    def _replaced(self, sent: Mapping[str, object]) -> list[tuple[str, str]]:
+        """Each choice of a draft that stands otherwise than it was sent: what it is, and what is chosen now."""
+        chosen = [
+            ("task", "task", self.task, TASK_WORDS[self.task][0] if self.task else ""),
+            ("base_model", "base model", self.base_model and self.base_model.id, str(self.base_model or "")),
+            ("method", "method", self.method and self.method.name, self.method.label if self.method else ""),
+        ]
+        return [
+            (noun, label)
+            for field, noun, value, label in chosen
+            if self.is_draft and value and not is_auto(sent.get(field)) and sent[field] != value
+            if field not in self.errors
+        ]
 
     def _base_model(self) -> BaseModel | None:
         if self.start:

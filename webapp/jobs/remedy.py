@@ -1,5 +1,6 @@
 """What to change after a failure: settings, as the page “New job” takes them."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -8,9 +9,14 @@ from django.urls import reverse
 
 from webapp.contract.methods import OPTIMIZER, KnobValue, knobs_of
 from webapp.contract.recipe import Recipe
+from webapp.jobs.calibration import foretold_of
 from webapp.jobs.knob_text import knob_text
 from webapp.jobs.models import Job
 from webapp.jobs.wish_fields import LONGEST_HOURS, TIME_LIMIT
+from webapp.shown import duration
+
+RESERVE = 1.5
+"""What a new time limit allows, as a multiple of the estimate: estimates err, and a second stop would help nobody."""
 
 
 class Remedy(NamedTuple):
@@ -43,10 +49,16 @@ def _with_knobs(job: Job, changed: Mapping[str, KnobValue]) -> Remedy:
 
 
 def _with_more_time(job: Job) -> Remedy:
+    """Twice the time, or what the estimate on the job's page says with a reserve, whichever is more."""
     before = job.time_limit_seconds / 3600
-    hours = min(before * 2, LONGEST_HOURS)
+    estimate = foretold_of(job)
+    needed = estimate.seconds * RESERVE / 3600 if estimate else 0.0
+    # Up to a tenth of an hour: a time limit need not be exact, and is easier to read.
+    hours = min(max(before * 2, math.ceil(needed * 10) / 10), LONGEST_HOURS)
+    why = f" (estimated: {duration(estimate.seconds)})" if estimate and hours > before * 2 else ""
     sentence = (
-        f"{TIME_LIMIT.label} {before:g} h → {hours:g} h; all else stays, and it goes on from its last checkpoint."
+        f"{TIME_LIMIT.label} {before:.4g} h → {hours:.4g} h{why}; all else stays, and it goes on from its last "
+        "checkpoint."
     )
     return Remedy(sentence, _url(job, {TIME_LIMIT.name: knob_text(TIME_LIMIT, hours)}))
 

@@ -11,12 +11,14 @@ from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.models import User
 from webapp.jobs.accept import CannotTrain, job_create
-from webapp.jobs.forms import SUGGESTED_NAME, JobForm
+from webapp.jobs.forms import CHOSEN_FOR, SUGGESTED_NAME, JobForm
 from webapp.jobs.idempotency import KEY_FIELD, BadKey, key_of
 from webapp.jobs.models import Job
 from webapp.jobs.same_again import fields_from_job
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
 from webapp.jobs.wizard import wizard_context
+
+OTHER_ROWS = "You changed the dataset, so choices made for the other one had to follow. Look at them, then start."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,6 +32,11 @@ def new(request: HttpRequest) -> HttpResponse:
         return _refused(request, JobForm(request.user, {}, is_draft=True), str(error), code="bad_body", status=400)
     if "update" in request.POST:
         return _draft(request, request.user, sent)
+    if sent.get(CHOSEN_FOR) not in (None, "", sent.get("dataset")):
+        # Another dataset was chosen and Start pressed before the page could follow.
+        draft = JobForm(request.user, sent, is_draft=True)
+        if draft.replaced:
+            return _refused(request, draft, OTHER_ROWS, code="other_rows")
     form = JobForm(request.user, sent, is_draft=False)
     if not form.is_valid:
         return _refused(request, form, _summary(form), code="invalid")
@@ -70,11 +77,13 @@ def _asked(request: HttpRequest, user: User) -> dict[str, object]:
 
 def _draft(request: HttpRequest, user: User, sent: dict[str, object]) -> HttpResponse:
     """The page as far as it is filled in; for htmx only the form, at an address one can come back to."""
-    context = wizard_context(JobForm(user, sent, is_draft=True))
+    form = JobForm(user, sent, is_draft=True)
+    context = wizard_context(form)
     if not request.headers.get("HX-Request"):
         return render(request, "jobs/new.html", context)
     response = render(request, "jobs/_wizard.html", context)
-    filled = {name: value for name, value in sent.items() if value != "" and name not in (SUGGESTED_NAME, KEY_FIELD)}
+    of_the_page = (SUGGESTED_NAME, CHOSEN_FOR, KEY_FIELD)
+    filled = {name: value for name, value in form.sent.items() if value != "" and name not in of_the_page}
     response["HX-Replace-Url"] = f"{reverse('job-new')}?{urlencode(filled)}"
     patch_vary_headers(response, ["HX-Request"])
     return response

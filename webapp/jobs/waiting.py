@@ -45,7 +45,7 @@ def waiting_now(job: Job) -> InQueue:
 
 
 def new_job_starts_in(workers: list[Worker], num_processes: int) -> float | None:
-    """Returns the seconds until a job begins that is put at the end of the queue now and that any of `workers` may run."""
+    """Returns the seconds until a job begins that is put at the end of the queue now; any of `workers` may run it."""
     return _starts_in(Job(num_processes=num_processes), queue_now(), workers)
 
 

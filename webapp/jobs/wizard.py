@@ -96,7 +96,9 @@ def wizard_context(form: JobForm) -> dict[str, Any]:
 def _task_card(task: Task, form: JobForm) -> Card:
     label, sentence = TASK_WORDS[task]
     problem = task_problem(task, form.version) if form.version else None
-    return Card(task, label, sentence, is_chosen=task == form.task, problem=problem)
+    num_labels = len(form.version.labels) if form.version else 0
+    why = f"The outputs are {num_labels} labels." if task == "classify" and task == form.suggested_task else ""
+    return Card(task, label, sentence, is_chosen=task == form.task, problem=problem, why=why)
 
 
 def _model_card(model: BaseModel, form: JobForm) -> Card:
