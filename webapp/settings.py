@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import dj_database_url
@@ -40,6 +41,14 @@ def env_list(name: str, default: list[str]) -> list[str]:
     return default if value is None else [item.strip() for item in value.split(",") if item.strip()]
 
 
+def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Addresses and networks, as in `10.0.0.7,172.18.0.0/16`."""
+    try:
+        return [ip_network(item) for item in env_list(name, [])]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}. Give addresses or networks, as in 172.18.0.0/16.") from error
+
+
 def secret_key(path: Path) -> str:
     """The installation's own key, made on first use and readable by its owner alone."""
     if "GRAFTWORK_SECRET_KEY" in os.environ:
@@ -66,6 +75,9 @@ SECRET_KEY = secret_key(DATA_DIR / "secret_key")
 DEBUG = env_bool("GRAFTWORK_DEBUG", False)
 ALLOWED_HOSTS = env_list("GRAFTWORK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("GRAFTWORK_TRUSTED_ORIGINS", [])
+TRUSTED_PROXIES = env_networks("GRAFTWORK_TRUSTED_PROXIES")
+"""Whose X-Forwarded headers are believed; `webapp.client_address` drops everyone else's."""
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -90,6 +102,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webapp.client_address.DropUntrustedHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -100,11 +100,13 @@ class Stack:
         self._wait("valkey", valkey_socket.exists)
         address = ["--host", self.host, "--port", str(self.port)]
         web = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", *address]
-        self._start("web", [*web, "--lifespan", "on", "--no-access-log", "--timeout-graceful-shutdown", "2"], broker)
+        # Whom to believe about a client's address is Graftwork's own setting; uvicorn's would come before it.
+        quiet = ["--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"]
+        self._start("web", [*web, "--lifespan", "on", *quiet], broker)
         celery = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-P", "threads", "-c", "1"]
-        quiet = ["-Q", "train", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
+        queue = ["-Q", "train", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
         grace = os.environ.get("GRAFTWORK_STOP_GRACE_SECONDS", f"{WORKER_STOP_GRACE_SECONDS:g}")
-        self._start("worker", [*celery, *quiet], {**broker, "GRAFTWORK_STOP_GRACE_SECONDS": grace})
+        self._start("worker", [*celery, *queue], {**broker, "GRAFTWORK_STOP_GRACE_SECONDS": grace})
         self._wait("web", self._answers)
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from webapp.client_address import client_address
 from webapp.workers.joining import is_loopback, join_answer
 from webapp.workers.rules import Refused
 from webapp.workers.services import worker_join
@@ -22,7 +23,7 @@ WRONG_A_MINUTE = 10
 @require_POST
 def join(request: HttpRequest) -> JsonResponse:
     """The token comes as `Authorization: Bearer …`, since addresses and forms end up in logs."""
-    address = str(request.META.get("REMOTE_ADDR", ""))
+    address = client_address(request)
     counter = f"wrong-join-tokens:{address}:{int(time.time() // 60)}"
     if cache.get(counter, 0) >= WRONG_A_MINUTE:
         return _no("Too many wrong tokens from this address. Try again in a minute.", 429)
