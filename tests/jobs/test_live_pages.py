@@ -5,7 +5,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,48 @@ def test_a_deleted_job_ends_its_stream(server: str, alice: User) -> None:
         Job.objects.all().delete()
         with pytest.raises(EOFError):
             stream.next()
+
+
+def disable(alice: User, _session_key: str) -> None:
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+
+
+def sign_out(_alice: User, session_key: str) -> None:
+    client = Client()
+    client.cookies["sessionid"] = session_key
+    assert client.post("/sign-out").status_code == 302
+
+
+def change_password_elsewhere(alice: User, _session_key: str) -> None:
+    alice.set_password("another good password")
+    alice.save()
+
+
+def take_admin_away(alice: User, _session_key: str) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=False)
+
+
+@pytest.mark.parametrize("end", [disable, sign_out, change_password_elsewhere, take_admin_away])
+def test_a_stream_ends_when_its_reader_may_no_longer_see_the_job(
+    server: str, alice: User, bob: User, end: Callable[[User, str], None]
+) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    job = make_running(bob)
+    with closing(Stream(f"{server}/jobs/{job.id}/stream", alice)) as stream:
+        stream.next()
+        end(User.objects.get(pk=alice.pk), stream.http.cookies["sessionid"])
+        with pytest.raises(EOFError):
+            stream.next()
+
+
+def test_a_stream_goes_on_while_its_reader_may_see_the_job(server: str, alice: User, bob: User) -> None:
+    job = make_running(alice)
+    with closing(Stream(f"{server}/jobs/{job.id}/stream", alice)) as stream:
+        stream.next()
+        disable(bob, "")
+        cookies_of(alice)
+        job_record(job, [stepped(4)])
+        assert stream.next()[1]["live"]["step"] == 4
 
 
 def test_a_reader_who_leaves_is_noticed(server: str, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

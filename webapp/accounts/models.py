@@ -13,8 +13,10 @@ class User(AbstractUser):
 
 class SignInLinkQuerySet(models.QuerySet["SignInLink"]):
     def usable(self, token: str) -> "SignInLinkQuerySet":
-        """The link of this token, if it is neither used nor old."""
-        return self.filter(token_sha256=token_sha256(token), used_at=None, expires_at__gt=timezone.now())
+        """The link of this token, if it is neither used nor old and its person's account is not disabled."""
+        # A subquery, not a join: an update through a join would let two callers use one link on PostgreSQL.
+        may_enter = models.Q(user=None) | models.Q(user__in=User.objects.filter(is_active=True))
+        return self.filter(may_enter, token_sha256=token_sha256(token), used_at=None, expires_at__gt=timezone.now())
 
 
 class SignInLink(models.Model):

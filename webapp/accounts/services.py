@@ -3,8 +3,11 @@
 import secrets
 from datetime import timedelta
 
+from django.contrib.auth import get_user
 from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 
 from webapp.accounts.models import SignInLink, User, token_sha256
@@ -32,3 +35,15 @@ def sign_in_link_use(token: str, *, username: str = "", password: str = "") -> U
     if link.user is not None:
         return link.user
     return User.objects.create(username=username, password=make_password(password), is_staff=True, is_superuser=True)
+
+
+def user_of_session(session_key: str | None) -> User | None:
+    """The person a session belongs to now, read from the database again.
+
+    None after sign-out, a password change elsewhere, or when the account was disabled: what goes on after its request
+    was answered, as a stream does, asks this now and then.
+    """
+    request = HttpRequest()
+    request.session = SessionStore(session_key)
+    user = get_user(request)
+    return user if isinstance(user, User) else None

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db.models import Q
 
 from webapp.clock import database_now
 from webapp.errands.models import Errand, ErrandQuerySet, Kind, State
@@ -16,7 +17,8 @@ _LOOKED_AT = 10
 
 
 class Beat(NamedTuple):
-    """What a worker learns when it writes: whether the errand is still its own, and whether somebody wants it ended."""
+    """What a worker learns when it writes: whether the errand is still its own, and whether it should stop because
+    somebody asked for that or because the account it works for was disabled."""
 
     is_mine: bool
     wants_stop: bool
@@ -63,7 +65,8 @@ def errand_beat(errand: Errand, progress: dict[str, Any] | None = None) -> Beat:
     """Renew the lease and tell how far it is. Raises the database's errors."""
     told = {} if progress is None else {"progress": progress}
     is_mine = _mine(errand).update(lease_until=database_now() + settings.TIMING.lease_span, **told) == 1
-    return Beat(is_mine, is_mine and Errand.objects.filter(id=errand.id, wants_stop=True).exists())
+    unwanted = Q(wants_stop=True) | Q(asked_by__is_active=False)
+    return Beat(is_mine, is_mine and Errand.objects.filter(unwanted, id=errand.id).exists())
 
 
 def errand_done(errand: Errand, result: dict[str, Any]) -> bool:

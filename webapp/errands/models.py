@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from webapp.accounts.models import User
 from webapp.workers.models import Worker
 
 
@@ -38,7 +39,9 @@ class ErrandQuerySet(models.QuerySet["Errand"]):
         return self.filter(state=State.RUNNING, lease_until__lt=now)
 
     def to_take(self, now: datetime) -> "ErrandQuerySet":
-        return self.filter(Q(state=State.WAITING) | Q(state=State.RUNNING, lease_until__lt=now))
+        """What a worker may begin. Nothing that a disabled account has asked for."""
+        free = Q(state=State.WAITING) | Q(state=State.RUNNING, lease_until__lt=now)
+        return self.filter(free, asked_by__in=User.objects.filter(is_active=True))
 
     def moving(self) -> "ErrandQuerySet":
         return self.filter(state__in=MOVING)

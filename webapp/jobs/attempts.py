@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from webapp.accounts.models import User
 from webapp.clock import database_now
 from webapp.contract.events import Event
 from webapp.contract.version import RECIPE_VERSION
@@ -59,7 +60,8 @@ def _take(job: Job, worker: Worker, slot: int) -> bool:
         State.STARTING,
         actor=f"worker {worker.name}",
         reason=f"{worker.name} took the job.",
-        guard=Q(not_before=None) | Q(not_before__lte=now),
+        # Asked again in the claim itself: the account may have been disabled since the queue was read.
+        guard=(Q(not_before=None) | Q(not_before__lte=now)) & Q(owner__in=User.objects.filter(is_active=True)),
         slot=slot,
         attempt=job.attempt + 1,
         worker=worker,

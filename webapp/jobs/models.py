@@ -62,8 +62,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self if user.is_staff else self.filter(owner=user)
 
     def waiting(self) -> "JobQuerySet":
-        """Jobs that a worker may take, now or once their time has come. In which order, `queue.py` says."""
-        return self.filter(state=State.QUEUED)
+        """Jobs that a worker may take, now or once their time has come. In which order, `queue.py` says.
+
+        Jobs of a disabled account stay queued and start once the account is enabled again.
+        """
+        return self.filter(state=State.QUEUED, owner__is_active=True)
 
     def active(self) -> "JobQuerySet":
         return self.filter(state__in=ACTIVE)

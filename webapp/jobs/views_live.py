@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
+from webapp.accounts.services import user_of_session
 from webapp.jobs.models import Job
 from webapp.jobs.snapshot import Snapshot, snapshot
 
@@ -23,8 +24,7 @@ LOOK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
 """A comment at least this often, so that a vanished reader is noticed and no proxy closes a quiet stream."""
 STREAM_SECONDS = 600.0
-"""Then the stream ends and the browser opens the next, with what it has seen: nothing is held for ever, and who
-lost the right to look loses the sight of it."""
+"""Then the stream ends and the browser opens the next, with what it has seen: nothing is held for ever."""
 
 _SEQ = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -43,7 +43,8 @@ def live(request: HttpRequest, job_id: uuid.UUID) -> JsonResponse:
 
 @require_safe
 async def stream(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
-    """Server-sent events until the job is over. A browser that comes back says `Last-Event-ID`."""
+    """Server-sent events until the job is over or its reader may no longer see it. A browser that comes back says
+    `Last-Event-ID`."""
     user = await request.auser()
     assert isinstance(user, User)
     await aget_object_or_404(Job.objects.visible_to(user), id=job_id)
@@ -51,17 +52,17 @@ async def stream(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
     if after is None:
         return _wrong_seq()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_told(job_id, after), content_type="text/event-stream", headers=headers)
+    return StreamingHttpResponse(_told(job_id, after, request.session.session_key), content_type="text/event-stream", headers=headers)
 
 
-async def _told(job_id: uuid.UUID, after: int) -> AsyncIterator[str]:
+async def _told(job_id: uuid.UUID, after: int, session_key: str | None) -> AsyncIterator[str]:
     """One message for each change. Between two looks neither a connection nor a transaction is held."""
     began = told_at = time.monotonic()
     before: dict[str, Any] = {}
     yield "retry: 2000\n\n"
     while time.monotonic() - began < STREAM_SECONDS:
         try:
-            now = await sync_to_async(_look)(job_id, after)
+            now = await sync_to_async(_look)(job_id, after, session_key)
         except Job.DoesNotExist:
             return
         if now.data != before:
@@ -77,9 +78,13 @@ async def _told(job_id: uuid.UUID, after: int) -> AsyncIterator[str]:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def _look(job_id: uuid.UUID, after: int) -> Snapshot:
+def _look(job_id: uuid.UUID, after: int, session_key: str | None) -> Snapshot:
+    """Raises Job.DoesNotExist also where the reader was signed out, disabled, or may no longer see the job."""
     try:
-        return snapshot(Job.objects.get(id=job_id), after)
+        user = user_of_session(session_key)
+        if user is None:
+            raise Job.DoesNotExist
+        return snapshot(Job.objects.visible_to(user).get(id=job_id), after)
     finally:
         close_old_connections()
 

@@ -29,6 +29,8 @@ class InQueue(NamedTuple):
 
 def waiting_now(job: Job) -> InQueue:
     """Of a job in the queue."""
+    if not job.owner.is_active:
+        return InQueue(0, None, f"Not started: the account of {job.owner} is disabled. An admin can enable it again.")
     order = queue_now()
     place = next((number for number, waiting in enumerate(order) if waiting.id == job.id), len(order))
     now = database_now()

@@ -48,8 +48,10 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
         return self.filter(delivered_at=None, given_up_at=None)
 
     def due(self, now: datetime) -> "NoticeQuerySet":
-        """Those to send now, the longest due first. What belongs to a switched-off webhook waits."""
-        return self.waiting().filter(next_try_at__lte=now, webhook__is_on=True).order_by("next_try_at")
+        """Those to send now, the longest due first. What belongs to a switched-off webhook or to a disabled account
+        waits."""
+        is_wanted = Q(webhook__is_on=True, webhook__owner__is_active=True)
+        return self.waiting().filter(is_wanted, next_try_at__lte=now).order_by("next_try_at")
 
 
 class Notice(models.Model):

@@ -94,7 +94,7 @@ def cards(workers: WorkerQuerySet, now: datetime) -> list[Card]:
 
 def num_waiting() -> int:
     """Jobs stand above workers in the row of apps, so that only their number is asked, by the model's name."""
-    return apps.get_model("jobs", "Job").objects.filter(state="queued").count()
+    return apps.get_model("jobs", "Job").objects.filter(state="queued", owner__is_active=True).count()
 
 
 def waiting_note(board: Iterable[Card], num_jobs: int) -> str:
