@@ -49,6 +49,23 @@ def test_what_a_model_cannot_do_is_greyed_with_the_reason(picker: Page) -> None:
     expect(picker.get_by_text("The output column does not hold labels")).to_be_visible()
 
 
+def test_another_dataset_brings_its_task_and_says_so(picker: Page, tmp_path: Path) -> None:
+    """Labels must not be trained as answers because a dataset of answers was chosen before."""
+    path = tmp_path / "colours.csv"
+    path.write_text("thing,colour\n" + "".join(f"thing {i},{('red', 'green')[i % 2]}\n" for i in range(60)))
+    address = picker.url
+    save_dataset(picker, path)
+    picker.goto(address)
+    open_step(picker, "step-data")
+    expect(picker.locator("#id_task_generate")).to_be_checked()
+    picker.locator("#id_dataset").select_option(label="colours v1 (60 rows)")
+    expect(picker.locator("#replaced")).to_contain_text("the task is now “Choose a label”")
+    expect(picker.locator("#id_task_classify")).to_be_checked()
+    picker.locator("#id_task_generate").check()
+    expect(picker.locator("#replaced")).to_contain_text("the base model is now “SmolLM2")
+    expect(picker.locator("#id_task_generate")).to_be_checked()
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_it_fits_into_the_window_with_all_folds_open(watched: Watched, picker: Page, scheme: str, width: int) -> None:
     picker.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
