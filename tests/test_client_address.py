@@ -61,7 +61,7 @@ def test_only_a_configured_proxy_can_say_that_the_request_came_by_https(
 
 
 def test_a_worker_behind_a_proxy_on_this_machine_is_not_taken_for_a_local_one(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
+    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A local one is told addresses that lead nowhere from elsewhere."""
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]

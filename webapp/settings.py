@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "webapp.too_many_requests.TooManyAttemptsMiddleware",
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -190,10 +191,17 @@ WEBHOOK_PRIVATE_ADDRESSES = env_bool("GRAFTWORK_WEBHOOK_PRIVATE_ADDRESSES", Fals
 """Whether webhooks may go to private networks and to this machine; metadata services of clouds they never reach."""
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["webapp.accounts.backends.ThrottledBackend"]
+PASSWORD_HASHERS = [
+    "webapp.accounts.hashers.Argon2",
+    # Passwords of older installations; each is hashed again by the first one when its owner signs in.
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"

@@ -3,27 +3,24 @@
 import json
 import logging
 import os
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 
 from webapp import storage
+from webapp.accounts.models import Allowance
+from webapp.accounts.throttle import PER_ADDRESS
 from webapp.workers.joining import is_loopback, join_answer
 from webapp.workers.models import Worker
 from webapp.workers.rules import Refused
 from webapp.workers.services import worker_add, worker_retire
-from webapp.workers.views_join import WRONG_A_MINUTE
 
 POSTGRES = "postgres://graftwork:secret@db.example/graftwork"
-
-
-@pytest.fixture(autouse=True)
-def no_wrong_tokens_yet() -> None:
-    cache.clear()
 
 
 def ask(token: str, address: str = "127.0.0.1") -> Any:
@@ -58,13 +55,13 @@ def test_a_retired_worker_is_told_nothing() -> None:
 
 
 @pytest.mark.django_db
-def test_after_ten_wrong_tokens_an_address_has_to_wait_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webapp.workers.views_join.time.time", lambda: 1_000_000.0)
+def test_after_many_wrong_tokens_an_address_has_to_wait_and_others_do_not() -> None:
     _worker, token = worker_add(name="box")
-    assert {ask("wrong").status_code for _ in range(WRONG_A_MINUTE)} == {401}
-    assert ask(token).status_code == 429
+    assert {ask("wrong").status_code for _ in range(PER_ADDRESS.burst)} == {401}
+    refused = ask(token)
+    assert refused.status_code == 429 and "Try again in" in refused.json()["error"]
     assert ask(token, "127.0.0.2").status_code == 200
-    monkeypatch.setattr("webapp.workers.views_join.time.time", lambda: 1_000_060.0)
+    Allowance.objects.update(used_until=F("used_until") - timedelta(seconds=int(refused["Retry-After"])))
     assert ask(token).status_code == 200
 
 

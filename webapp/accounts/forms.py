@@ -5,8 +5,10 @@ from typing import Any
 from django import forms
 from django.contrib.auth import password_validation
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.http import HttpRequest
 
 from webapp.accounts.models import User
+from webapp.accounts.throttle import attempt_begin
 
 _PASSWORD_HELP = "At least 12 characters; a few unrelated words are easy to keep in mind."
 
@@ -61,10 +63,23 @@ class FirstAdminForm(forms.ModelForm):  # type: ignore[type-arg]
 class OwnPasswordForm(PasswordChangeForm):
     """The present password, and a new one twice."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        assert isinstance(request.user, User)
+        super().__init__(request.user, *args, **kwargs)
+        self.request = request
         self.fields["old_password"].label = "Present password"
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
         self.fields["new_password1"].help_text = _PASSWORD_HELP
         self.fields["new_password2"].label = "New password again"
         self.fields["new_password2"].help_text = ""
+
+    def clean_old_password(self) -> str:
+        """A borrowed session must not serve to find out the password. Raises TooManyAttempts."""
+        attempt = attempt_begin(self.request, "sign-in", self.user.get_username())
+        try:
+            password = super().clean_old_password()
+        except forms.ValidationError:
+            attempt.failed()
+            raise
+        attempt.succeeded()
+        return password

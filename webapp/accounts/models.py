@@ -1,14 +1,30 @@
-"""People, and the one-time links by which the first of them come in."""
+"""People, the one-time links by which the first of them come in, and how often a secret may be tried."""
 
 import hashlib
+from typing import Any, ClassVar
 
+from django.contrib.auth import password_validation
 from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
 from django.utils import timezone
 
 
+class UserManager(DjangoUserManager["User"]):
+    """Checks passwords where no form does, as in `createsuperuser --noinput`."""
+
+    def _create_user_object(self, username: str, email: str | None, password: str | None, **fields: Any) -> "User":
+        """Raises ValidationError."""
+        user: User = super()._create_user_object(username, email, password, **fields)  # type: ignore[misc]
+        if password is not None:
+            password_validation.validate_password(password, user)
+        return user
+
+
 class User(AbstractUser):
     """A person. `is_staff` makes an admin, who sees everyone's work."""
+
+    objects: ClassVar[UserManager] = UserManager()
 
 
 class SignInLinkQuerySet(models.QuerySet["SignInLink"]):
@@ -31,6 +47,16 @@ class SignInLink(models.Model):
 
     def __str__(self) -> str:
         return f"link for {self.user or 'the first admin'}"
+
+
+class Allowance(models.Model):
+    """How far the tries of one kind from one place are used up; see `throttle`. No row: not at all."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    used_until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]} until {self.used_until:%c}"
 
 
 def token_sha256(token: str) -> str:

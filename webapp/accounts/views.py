@@ -14,8 +14,9 @@ from django.views.decorators.http import require_http_methods
 from webapp.accounts.forms import FirstAdminForm, OwnPasswordForm, SignInForm
 from webapp.accounts.models import SignInLink, User
 from webapp.accounts.services import LinkIsSpent, sign_in_link_use
+from webapp.accounts.throttle import attempt_begin
 
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
+_BACKEND = "webapp.accounts.backends.ThrottledBackend"
 
 
 class SignIn(LoginView):
@@ -37,9 +38,12 @@ class SignOut(LogoutView):
 @require_http_methods(["GET", "POST"])
 def welcome(request: HttpRequest, token: str) -> HttpResponse:
     """A one-time link. Looking changes nothing; only the button uses the link up."""
+    attempt = attempt_begin(request, "one-time link")
     link = SignInLink.objects.usable(token).select_related("user").first()
     if link is None:
+        attempt.failed()
         return _spent(request)
+    attempt.succeeded()
     if link.user is not None:
         return _enter_as(request, token, link.user)
     form = FirstAdminForm(request.POST or None)
@@ -54,7 +58,7 @@ def welcome(request: HttpRequest, token: str) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     """Who one is, and a new password; other browsers are signed out by it, this one stays."""
     assert isinstance(request.user, User)
-    form = OwnPasswordForm(request.user, request.POST or None)
+    form = OwnPasswordForm(request, request.POST or None)
     if request.method == "POST" and form.is_valid():
         update_session_auth_hash(request, form.save())
         messages.success(request, "Your password is changed. Other browsers were signed out.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from django.db import connection
 
 from webapp import storage
+from webapp.accounts.throttle import allowances_forget
 from webapp.base_models.leftovers import hub_leftovers_remove
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.job_dir import CHECKPOINTS
@@ -27,6 +28,7 @@ def tidy(now: datetime) -> None:
     hub_leftovers_remove()
     old_checkpoints_remove(now)
     errands_forget(now)
+    allowances_forget(now)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
