@@ -39,6 +39,12 @@ CSV = {
     "text after a quote": (b'q,a\n1,"two" three\n', "quote", 2),
     "a long cell": (b"q,a\n1," + b"x" * 1_000_001 + b"\n", "field_too_long", 2),
     "a long line": (b"q,a\n1," + b"x" * 4_000_001 + b"\n", "line_too_long", 2),
+    "a long row over many lines": (
+        b"a,b,c,d,e\n1,2,3,4,5\n" + b",".join([b'"' + b"y" * 900_000 + b'\n"'] * 5),
+        "row_too_long",
+        3,
+    ),
+    "a name of combining marks": (b"q,a" + "\u0301\u0323".encode() * 400_000 + b"\n1,2\n", "column_name", 1),
     "a column twice": (b"q,a,q\n1,2,3\n", "duplicate_column", 1),
     "a column twice but for case": (b"text,Text\n1,2\n", "duplicate_column", 1),
     "a column twice but for spaces": ("text, text\u200b\n1,2\n".encode(), "duplicate_column", 1),
@@ -61,6 +67,11 @@ JSON = {
     "an empty object": (b'{"q": "1"}\n{}\n', "not_an_object", 2),
     "a key twice": (b'{"q": "1", "q": "2"}\n', "duplicate_key", 1),
     "a key twice inside": (b'{"q": {"a": 1, "a": 2}}\n', "duplicate_key", 1),
+    "10,001 keys inside": (
+        b'{"q": "1"}\n{"q": {' + b",".join(b'"%d":1' % number for number in range(10_001)) + b"}}\n",
+        "too_many_keys",
+        2,
+    ),
     "keys that differ by case": (b'{"q": "1"}\n{"Q": "2"}\n', "duplicate_column", 2),
     "an empty key": (b'{"": "1"}\n', "column_name", 1),
     "NaN": (b'{"q": NaN}\n', "number", 1),
@@ -91,6 +102,12 @@ ARRAY = {
     "an endless object": (b'[{"q": "' + b"x" * 5_000_000, "line_too_long", 1),
     "100,000 levels": (b"[" + b'{"q":' * 100_000, "too_deep", 1),
     "NUL": (b'[{"q": "1"},\n{"q": "\x00"}]', "control_char", 2),
+    "40 levels": (f'[{{"q": "1"}},\n{{"q": {DEEP}}}]'.encode(), "too_deep", 2),
+    "10,001 keys": (
+        b'[{"q": "1"},\n{' + b",".join(b'"%d":1' % number for number in range(10_001)) + b"}]",
+        "too_many_keys",
+        2,
+    ),
 }
 
 

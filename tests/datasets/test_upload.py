@@ -108,6 +108,7 @@ def test_no_file_is_told(alice_client: Client, nothing_left: Callable[[], None])
         ("x" * 5000 + ".csv", "x" * 196 + ".csv"),
         ("🙂 日本.csv", "🙂 日本.csv"),
         ("\u200b", "file"),
+        ("a" + "\u0301\u0323" * 500_000 + ".csv", ("\u0323" * 196 + ".csv")),
     ],
 )
 def test_a_name_is_shown_without_what_deceives(sent: str, shown: str) -> None:

@@ -1,5 +1,6 @@
 """The page “New job”."""
 
+import difflib
 import json
 import uuid
 from typing import Any
@@ -15,6 +16,7 @@ from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
 from webapp.contract.capabilities import impossible
 from webapp.contract.methods import METHODS, TRAINING_KNOBS
+from webapp.contract.recipe import MAX_NAME_CHARS, MAX_SENTENCES, unknown_name
 from webapp.contract.shortfalls import SHORTFALLS
 from webapp.datasets.models import DatasetVersion
 from webapp.datasets.rows_file import rows_writer
@@ -271,6 +273,34 @@ def test_an_unknown_field_is_refused_with_the_nearest_known(
     assert hint in response.json()["fields"][field][0]
     assert hint in alice_client.post(URL, fields).content.decode()
     assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("num_fields", [10_000, 100_000])
+def test_any_number_of_unknown_fields_are_refused_in_a_few_sentences(
+    alice: User, alice_client: Client, monkeypatch: pytest.MonkeyPatch, num_fields: int
+) -> None:
+    compared: list[str] = []
+    nearest = difflib.get_close_matches
+
+    def get_close_matches(name: str, known: Any, **how: Any) -> list[str]:
+        compared.append(name)
+        return nearest(name, known, **how)
+
+    monkeypatch.setattr(difflib, "get_close_matches", get_close_matches)
+    fields = {**fields_for(make_version(alice)), **{f"u{number}": 1 for number in range(num_fields)}}
+    response = alice_client.post(URL, json.dumps(fields), content_type="application/json", **JSON)
+    assert response.status_code == 422
+    told = response.json()["fields"]
+    assert (len(compared), len(told)) == (MAX_SENTENCES, MAX_SENTENCES + 1)
+    assert told["u10"] == [f"“u10” and {num_fields - 11:,} more are unknown as well. Leave out what is unknown."]
+
+
+def test_of_an_endless_name_only_the_beginning_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda name, *_args, **_how: compared.append(name) or [])
+    sentence = unknown_name("field", "x" * 1_000_000, [f"known{number}" for number in range(5_000)])
+    assert compared == ["x" * MAX_NAME_CHARS]
+    assert len(sentence) < 1_000 and "and 4,950 more" in sentence
 
 
 def test_empty_settings_of_another_method_do_no_harm(alice: User, alice_client: Client) -> None:

@@ -1,6 +1,8 @@
 """The recipe: everything a training run is told. Frozen, complete, and refused whole if any part is wrong."""
 
 import difflib
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from webapp.contract.capabilities import knob_conflicts
 from webapp.contract.methods import METHODS, Knob, KnobValue, knobs_of
 from webapp.contract.tasks import Task
+
+MAX_NAME_CHARS = 60
+"""As much of an unknown name is compared with the known ones, and repeated."""
+MAX_SENTENCES = 10
+MAX_KNOWN = 50
 
 
 class Recipe(BaseModel):
@@ -48,7 +55,7 @@ class Recipe(BaseModel):
     def knob_problems(self) -> dict[str, str]:
         """Knob name -> what is wrong with it."""
         known = {knob.name: knob for knob in knobs_of(self.method)}
-        problems = {name: unknown_name("setting", name, list(known)) for name in self.knobs if name not in known}
+        problems = unknown_names("setting", (name for name in self.knobs if name not in known), list(known))
         for name, knob in known.items():
             if name not in self.knobs and knob.unsaid is not None:
                 continue
@@ -77,8 +84,21 @@ class Recipe(BaseModel):
         return value
 
 
-def unknown_name(noun: str, name: str, known: list[str]) -> str:
+def unknown_name(noun: str, name: str, known: Sequence[str]) -> str:
     """A sentence that refuses an unknown name and offers the nearest known one."""
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean “{nearest[0]}”?" if nearest else f"Known: {', '.join(known)}."
-    return f"Unknown {noun} “{name[:60]}”. {hint}"
+    name = name[:MAX_NAME_CHARS]
+    nearest = difflib.get_close_matches(name, known[:MAX_KNOWN], n=1)
+    more = f" and {len(known) - MAX_KNOWN:,} more" if len(known) > MAX_KNOWN else ""
+    hint = f"Did you mean “{nearest[0]}”?" if nearest else f"Known: {', '.join(known[:MAX_KNOWN])}{more}."
+    return f"Unknown {noun} “{name}”. {hint}"
+
+
+def unknown_names(noun: str, names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Name -> the sentence that refuses it: for the first few one each, for all others one together."""
+    unknown = iter(names)
+    sentences = {name: unknown_name(noun, name, known) for name in islice(unknown, MAX_SENTENCES)}
+    if (next_one := next(unknown, None)) is not None:
+        others = sum(1 for _name in unknown)
+        and_more = f" and {others:,} more are unknown as well" if others else " is unknown as well"
+        sentences[next_one] = f"“{next_one[:MAX_NAME_CHARS]}”{and_more}. Leave out what is unknown."
+    return sentences

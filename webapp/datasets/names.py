@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 MAX_FILE_NAME = 200
 MAX_DATASET_NAME = 100
+_MAX_RAW_CHARS = 2000
 
 
 def name_cleaned(name: str) -> str:
@@ -16,7 +17,8 @@ def name_cleaned(name: str) -> str:
 
 def file_name_cleaned(name: str) -> str:
     """The last part of a path of any system, with its suffix kept where the name has to be cut."""
-    last = name_cleaned(name.replace("\\", "/").rsplit("/", 1)[-1]).strip(". ")
+    # Cut before it is cleaned: normalising takes time with the square of the combining marks.
+    last = name_cleaned(name.replace("\\", "/").rsplit("/", 1)[-1][-_MAX_RAW_CHARS:]).strip(". ")
     suffix = PurePath(last).suffix
     stem = last.removesuffix(suffix) if suffix and len(suffix) <= 20 else last
     kept_suffix = last[len(stem) :]

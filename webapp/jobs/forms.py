@@ -278,5 +278,5 @@ class JobForm:
     def _refuse_unknown(self) -> None:
         """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""
         if not self.is_draft:
-            for field, message in stray_fields(self.sent, self.method, (*CHOICES, *WISHES), _OF_THE_PAGE):
+            for field, message in stray_fields(self.sent, self.method, (*CHOICES, *WISHES), _OF_THE_PAGE).items():
                 self.add_error(field, message)

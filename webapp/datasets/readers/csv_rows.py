@@ -12,6 +12,8 @@ from webapp.datasets.readers.record import FileRefused, Record, refusal
 from webapp.datasets.readers.text import open_text, read_lines
 
 MAX_CELL_CHARS = 1_000_000
+MAX_ROW_CHARS = 4_000_000
+"""Of all lines of one row, as cells in quotes may go over several."""
 DELIMITERS = (",", ";", "\t", "|")
 _SWALLOWED_LINES = 20
 """A cell with this many lines that all look like rows is taken for a quote that nobody closed."""
@@ -28,12 +30,13 @@ def read_csv(path: Path, encoding: Encoding) -> Iterator[Record]:
         lines = read_lines(text)
         skipped, first = _first_line(lines)
         delimiter = delimiter_of(first)
-        reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-        named = next(_rows(reader, delimiter, skipped, 0), None)
+        bounded = _Bounded(chain([first], lines), skipped)
+        reader = csv.reader(bounded, delimiter=delimiter, strict=True)
+        named = next(_rows(reader, bounded, delimiter, skipped, 0), None)
         if named is None:
             raise _nothing_in_it()
         columns = columns_checked(named[1], named[0])
-        for line, cells in _rows(reader, delimiter, skipped, len(columns)):
+        for line, cells in _rows(reader, bounded, delimiter, skipped, len(columns)):
             if len(cells) != len(columns):
                 raise _ragged(line, len(cells), len(columns), delimiter)
             yield Record(line, dict(zip(columns, cells, strict=True)))
@@ -52,10 +55,32 @@ def _first_line(lines: Iterator[str]) -> tuple[int, str]:
     raise _nothing_in_it()
 
 
-def _rows(reader: "Reader", delimiter: str, skipped: int, width: int) -> Iterator[tuple[int, list[str]]]:
+class _Bounded:
+    """Lines for the CSV reader, which would gather a row of any size: refuses one that goes on for too long."""
+
+    def __init__(self, lines: Iterator[str], line: int) -> None:
+        self._lines = lines
+        self._num_chars = 0
+        self.begins = line + 1
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self._num_chars += len(line)
+            if self._num_chars > MAX_ROW_CHARS:
+                raise _row_too_long(self.begins)
+            yield line
+
+    def row_begins(self, line: int) -> None:
+        self._num_chars, self.begins = 0, line
+
+
+def _rows(
+    reader: "Reader", bounded: _Bounded, delimiter: str, skipped: int, width: int
+) -> Iterator[tuple[int, list[str]]]:
     """Rows with the line they begin in; blank lines count as lines only."""
     while True:
         begins = skipped + reader.line_num + 1
+        bounded.row_begins(begins)
         try:
             cells = next(reader, None)
         except csv.Error as error:
@@ -93,6 +118,11 @@ def _csv_refusal(error: str, begins: int, line: int) -> FileRefused:
         return _unclosed(begins, f"The next quote, in line {line}, does not close it.")
     hint = 'Inside quotes write a quote twice: "He said ""hello""".'
     return refusal("quote", "After a closing quote there is more text in the same cell.", hint, line=line)
+
+
+def _row_too_long(line: int) -> FileRefused:
+    message = f"The row that begins here is longer than {MAX_ROW_CHARS:,} characters, over all its lines."
+    return refusal("row_too_long", message, "Close the quotes of every cell; split long texts over rows.", line=line)
 
 
 def _unclosed(line: int, why: str) -> FileRefused:

@@ -10,6 +10,8 @@ from webapp.datasets.readers.names import MAX_COLUMNS, duplicate_column, name_ch
 from webapp.datasets.readers.record import FileRefused, Record, Value, refusal
 
 MAX_DEPTH = 32
+MAX_KEYS = 10_000
+"""Of one object. A row has far fewer, see MAX_COLUMNS; this bounds the objects inside it as well."""
 MAX_NUMBER_CHARS = 1000
 
 BAD_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -25,12 +27,24 @@ class _Refused(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        message = f"An object has {len(pairs):,} keys; {MAX_KEYS:,} are allowed."
+        raise _Refused("too_many_keys", message, "Keep only the keys with the input and the output.")
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _value in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = _first_duplicate(pairs)
         raise _Refused("duplicate_key", f"The key “{twice[:100]}” stands twice in one object.", "Keep one of them.")
     return found
+
+
+def _first_duplicate(pairs: list[tuple[str, Any]]) -> str:
+    """Looks at each key once, however many there are."""
+    seen: set[str] = set()
+    for key, _value in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("the keys differ")
 
 
 def _number(text: str) -> str:

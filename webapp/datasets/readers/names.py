@@ -6,6 +6,8 @@ from webapp.datasets.readers.record import FileRefused, refusal
 
 MAX_COLUMNS = 1000
 MAX_NAME_CHARS = 200
+_MAX_RAW_CHARS = 10 * MAX_NAME_CHARS
+"""Longer ones are refused before they are normalised, which takes time with the square of the combining marks."""
 
 
 def columns_checked(names: list[str], line: int) -> list[str]:
@@ -25,6 +27,8 @@ def columns_checked(names: list[str], line: int) -> list[str]:
 
 
 def name_checked(raw: str, position: int, line: int) -> str:
+    if len(raw) > _MAX_RAW_CHARS:
+        raise _name_too_long(len(raw), position, line)
     name = "".join(letter for letter in unicodedata.normalize("NFC", raw) if unicodedata.category(letter) != "Cf")
     name = " ".join(name.split())
     if not name:
@@ -35,13 +39,14 @@ def name_checked(raw: str, position: int, line: int) -> str:
             line=line,
         )
     if len(name) > MAX_NAME_CHARS:
-        raise refusal(
-            "column_name",
-            f"The name of column {position} is {len(name):,} characters long; {MAX_NAME_CHARS} are allowed.",
-            "The first line must hold short column names. If it is a row already, put a line of names above it.",
-            line=line,
-        )
+        raise _name_too_long(len(name), position, line)
     return name
+
+
+def _name_too_long(length: int, position: int, line: int) -> FileRefused:
+    message = f"The name of column {position} is {length:,} characters long; {MAX_NAME_CHARS} are allowed."
+    hint = "The first line must hold short column names. If it is a row already, put a line of names above it."
+    return refusal("column_name", message, hint, line=line)
 
 
 def too_many_columns(count: int, line: int) -> FileRefused:
