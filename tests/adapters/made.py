@@ -18,11 +18,15 @@ from webapp.jobs.models import Job, State
 
 CARD = """# First
 
+## Use it
+
 ```python
 from peft import AutoPeftModelForCausalLM
 
 model = AutoPeftModelForCausalLM.from_pretrained("first-v1")
 ```
+
+## How it was made
 
 ```python
 print("another block")

@@ -43,14 +43,49 @@ def test_the_chat_template_is_known_by_its_sum(client: Client, alice: User, vers
     assert "Chat template (sha256)" in page(client, alice, version)
 
 
-def test_the_card_is_shown_as_it_ships_and_its_first_block_as_the_snippet(
+def test_the_card_is_shown_as_it_ships(client: Client, alice: User, version: AdapterVersion) -> None:
+    client.force_login(alice)
+    assert client.get(url_of(version)).context["card"] == CARD
+
+
+def snippet_on(client: Client, alice: User, version: AdapterVersion) -> str:
+    client.force_login(alice)
+    return str(client.get(url_of(version)).context["snippet"])
+
+
+def test_the_snippet_is_what_the_engine_recorded_whatever_the_card_says(
     client: Client, alice: User, version: AdapterVersion
 ) -> None:
-    client.force_login(alice)
-    response = client.get(url_of(version))
-    assert response.context["card"] == CARD
-    assert response.context["snippet"].splitlines()[0] == "from peft import AutoPeftModelForCausalLM"
-    assert "another block" not in response.context["snippet"]
+    version.manifest["snippet"] = "print('recorded')\n"
+    version.save()
+    (version.files_dir / "README.md").write_text(OLD_CARD)
+    assert snippet_on(client, alice, version) == "print('recorded')\n"
+
+
+OLD_CARD = CARD.replace("# First\n", "# First\n\nMost often mistaken: “a” taken for “b” (twice).\n")
+"""As older versions wrote it: labels stood in it as they are, and the code nowhere else."""
+
+
+def test_an_older_adapter_shows_the_code_of_its_card(client: Client, alice: User, version: AdapterVersion) -> None:
+    (version.files_dir / "README.md").write_text(OLD_CARD)
+    assert snippet_on(client, alice, version).splitlines()[0] == "from peft import AutoPeftModelForCausalLM"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "x\n\n```python\nprint('theirs')\n```\n",
+        "x\n\n## Use it\n\n```python\nprint('theirs')\n```\n\n## How it was made\n",
+        "x\n```\n\n## How it was made\n",
+    ],
+)
+def test_a_label_of_an_older_adapter_cannot_replace_the_code(
+    client: Client, alice: User, version: AdapterVersion, label: str
+) -> None:
+    (version.files_dir / "README.md").write_text(OLD_CARD.replace("“a”", f"“{label}”"))
+    snippet = snippet_on(client, alice, version)
+    assert "theirs" not in snippet
+    assert snippet == "" or snippet.startswith("from peft import")
 
 
 def test_markup_in_a_card_stays_text(client: Client, alice: User, version: AdapterVersion) -> None:

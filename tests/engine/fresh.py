@@ -1,8 +1,11 @@
 """A process that knows nothing of us: it runs model cards' own code and tells what comes out.
 
 python -I fresh.py < cells.json    [{"code": ..., "inputs": [...], "merges": bool}, ...] -> as many results
+
+All inputs are answered at once, as the card's code does it; then the last one alone, whose logits are told.
 """
 
+import ast
 import contextlib
 import io
 import json
@@ -13,18 +16,22 @@ import torch
 
 
 def results_of(cell: dict[str, Any]) -> dict[str, Any]:
-    said, room = [], dict[str, Any]()
-    for text in cell["inputs"]:
-        room = {}
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(cell["code"].replace("YOUR INPUT", text), room)
-        said.append(printed.getvalue().strip())
+    together, _room = run(cell["code"], cell["inputs"])
+    alone, room = run(cell["code"], cell["inputs"][-1:])
     logits = logits_of(room)
     merged = None
     if cell["merges"]:
         room["model"] = room["model"].merge_and_unload()
         merged = logits_of(room)
-    return {"said": said, "logits": logits, "merged": merged}
+    return {"said": together, "alone": alone[0], "logits": logits, "merged": merged}
+
+
+def run(code: str, texts: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """What the code prints, in a namespace of its own."""
+    room = dict[str, Any]()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code.replace('["YOUR INPUT", "ANOTHER INPUT"]', repr(texts)), room)
+    return ast.literal_eval(printed.getvalue()), room
 
 
 @torch.no_grad()

@@ -26,9 +26,12 @@ from webapp.contract.methods import METHODS
 from webapp.contract.model_folder import read_model_folder
 from webapp.contract.model_shape import FAMILIES, TASKS_OF_FAMILY
 from webapp.contract.recipe import Recipe
+from webapp.contract.rows import Message
 from webapp.contract.verdict import Verdict
 from worker.engine.batches import MICRO_BATCH_TOKENS
+from worker.engine.encode import Encoded, Tokenizer, encode_chat, encode_pair, encode_text
 from worker.engine.forward import class_logits, hidden_states, is_encoder_decoder, padded, unwrapped
+from worker.engine.measure import measure
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import choose_place, load_base
 from worker.engine.rows import JobRows, read_rows
@@ -79,7 +82,7 @@ def from_a_fresh_process() -> dict[Cell, dict[str, Any]]:
     cells = [
         {
             "code": runnable(run),
-            "inputs": [sample.input for sample in verdict_of(run).samples[:3]],
+            "inputs": texts_of(run),
             "merges": merges(run),
         }
         for run in runs
@@ -98,6 +101,12 @@ def from_a_fresh_process() -> dict[Cell, dict[str, Any]]:
     return {run.cell: one for run, one in zip(runs, told["results"], strict=True)}
 
 
+def texts_of(run: Done) -> list[str]:
+    """Rows of the verdict, among them one text that is longer than the model and one than its training."""
+    one, other, last = (sample.input for sample in verdict_of(run).samples[:3])
+    return [one, f"{other} " * 200, other, f"{one} " * 40, last]
+
+
 def merges(run: Done) -> bool:
     """By peft; what is in the base's own weights is merged already."""
     can = CAPABILITIES[run.cell.method]["merge"].yes
@@ -110,7 +119,7 @@ def snippet_in(run: Done) -> str:
 
 
 def runnable(run: Done) -> str:
-    return snippet_in(run).replace("ADAPTER_FOLDER", str(run.adapter)).replace('"tiny"', f'"{run.base}"')
+    return snippet_in(run).replace("ADAPTER_FOLDER", str(run.adapter)).replace("'tiny'", repr(str(run.base)))
 
 
 def built_anew(run: Done) -> tuple[Any, JobRows]:
@@ -195,7 +204,44 @@ def test_what_was_promised_before_training_is_what_came(run: Done) -> None:
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.method not in OURS_TO_LOAD], ids=str)
 def test_the_card_s_code_says_what_the_verdict_says(run: Done) -> None:
     fresh = from_a_fresh_process()[run.cell]
-    assert fresh["said"] == [sample.tuned for sample in verdict_of(run).samples[:3]]
+    said = [fresh["said"][0], fresh["said"][2], fresh["said"][4]]
+    assert said == [sample.tuned for sample in verdict_of(run).samples[:3]]
+    assert fresh["alone"] == said[-1]
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.method not in OURS_TO_LOAD], ids=str)
+def test_the_card_s_code_answers_texts_longer_than_the_model_as_the_engine_does(run: Done) -> None:
+    model, _rows = built_anew(run)
+    tokenizer = load_tokenizer(run.adapter, run.cell.task)
+    rows = [cut_row(run, tokenizer, text) for text in texts_of(run)]
+    here = measure(
+        model.eval(),
+        tokenizer,
+        rows,
+        labels=labels_of(run),
+        max_new_tokens=max_new_tokens_of(run),
+        divisor=1,
+        heed=lambda: None,
+        progress=lambda _done: None,
+    )
+    assert from_a_fresh_process()[run.cell]["said"] == here.answers
+
+
+def cut_row(run: Done, tokenizer: Tokenizer, text: str) -> Encoded:
+    """As the engine reads a text that it has no answer to."""
+    most = run.recipe.whole("max_length")
+    if run.cell.task == "classify":
+        return encode_text(tokenizer, text, 0, most)
+    if run.cell.task == "transform":
+        return encode_pair(tokenizer, text, "x", most)
+    messages = [Message(role="user", content=text), Message(role="assistant", content="x")]
+    row = encode_chat(tokenizer, messages, 10_000)
+    return row._replace(ids=row.ids[-most:], trained=row.trained[-most:], prompt=row.prompt[-most:])
+
+
+def max_new_tokens_of(run: Done) -> int:
+    found = re.search(r"max_new_tokens=(\d+)", snippet_in(run))
+    return int(found[1]) if found else 0
 
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell.method not in OURS_TO_LOAD], ids=str)
@@ -256,7 +302,8 @@ def test_the_card_has_the_numbers_and_a_few_lines_of_code(run: Done) -> None:
     card = (run.adapter / "README.md").read_text()
     verdict = verdict_of(run)
     assert verdict.sentence in card and f"{verdict.cost.trainable_params:,}" in card
-    assert len(snippet_in(run).strip().splitlines()) <= 8
+    assert len([line for line in snippet_in(run).splitlines() if line]) <= 13
+    assert Manifest.model_validate_json((run.adapter / MANIFEST).read_text()).snippet == snippet_in(run)
 
 
 @pytest.mark.parametrize("cell", EVERY_METHOD[:8], ids=str)

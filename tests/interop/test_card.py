@@ -13,13 +13,15 @@ from worker.engine.measure import measure
 from worker.engine.methods.adapterhub import save_bottleneck
 from worker.engine.methods.full import save_full
 from worker.engine.save import save_tokenizer
-from worker.engine.snippets import snippet_of
+from worker.engine.snippets import Usage, snippet_of
 from worker.engine.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.interop
 
 FRESH = Path(__file__).parent.parent / "engine" / "fresh.py"
-TEXTS = ["a", "some words", "a longer line of words to look at"]
+MAX_LENGTH = 100
+TEXTS = ["a", "some words", "a longer line of words to look at", "words without an end " * 30]
+"""The last one is longer than any of the models reads."""
 NUM_TOKENS = 12
 
 
@@ -58,15 +60,26 @@ def said_here(cell: BottleneckCell, folder: Path) -> list[str]:
 
 def row_of(cell: BottleneckCell, tokenizer: Tokenizer, text: str) -> Encoded:
     if cell.task == "classify":
-        return encode_text(tokenizer, text, 0, 100)
+        return encode_text(tokenizer, text, 0, MAX_LENGTH)
     if cell.task == "transform":
-        return encode_pair(tokenizer, text, "yes", 100)
-    return encode_chat(tokenizer, [Message(role="user", content=text), Message(role="assistant", content="yes")], 100)
+        return encode_pair(tokenizer, text, "yes", MAX_LENGTH)
+    row = encode_chat(tokenizer, [Message(role="user", content=text), Message(role="assistant", content="")], 10_000)
+    ids, trained, prompt = (one[-MAX_LENGTH:] for one in (row.ids, row.trained, row.prompt))
+    return row._replace(ids=ids, trained=trained, prompt=prompt)
 
 
 def order_of(cell: BottleneckCell, folder: Path) -> dict[str, Any]:
     labels = LABELS if cell.has_head else []
-    code = snippet_of("bottleneck", cell.task, base=str(folder / "handed"), labels=labels, max_new_tokens=NUM_TOKENS)
+    usage = Usage(
+        "bottleneck",
+        cell.task,
+        str(folder / "handed"),
+        is_decoder=cell.kind not in ("bert", "roberta", "t5"),
+        max_length=MAX_LENGTH,
+        max_new_tokens=NUM_TOKENS,
+        labels=tuple(labels),
+    )
+    code = snippet_of(usage)
     return {"code": code.replace("ADAPTER_FOLDER", str(folder / "adapter")), "inputs": TEXTS, "merges": False}
 
 

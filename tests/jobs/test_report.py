@@ -111,7 +111,8 @@ def test_the_sheet_says_what_was_trained_how_to_use_it_and_what_proves_it(alice:
 
 def test_a_snippet_that_would_fill_the_sheet_is_left_to_the_readme(alice: User, alice_client: Client) -> None:
     version = make_adapter(alice)
-    (version.files_dir / "README.md").write_text("```python\n" + "print('a label')\n" * 100 + "```\n")
+    version.manifest["snippet"] = "print('a label')\n" * 100
+    version.save()
     html = page(alice_client, version.job)
     assert "Its README.md shows how." in html and "report-code" not in html
 

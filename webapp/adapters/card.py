@@ -1,10 +1,9 @@
-"""The model card of a version, as it ships, and the snippet in it. The card is the one place both are written."""
-
-import re
+"""The model card of a version, as it ships, and the code that uses the adapter."""
 
 from webapp.adapters.models import AdapterVersion
+from webapp.contract.job_dir import Manifest
 
-_SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BEGIN, _END = "\n## Use it\n\n```python\n", "\n```\n\n## How it was made\n"
 
 
 def card_of(version: AdapterVersion) -> str:
@@ -13,7 +12,17 @@ def card_of(version: AdapterVersion) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def snippet_in(card: str) -> str:
-    """The first Python block: how to load and use the adapter. Empty if the card shows none."""
-    found = _SNIPPET.search(card)
-    return found[1].strip() if found else ""
+def snippet_of(manifest: Manifest, card: str) -> str:
+    """The code, as the engine recorded it in the manifest. Adapters of an older version have it in their card alone:
+    from there it is taken only where nobody's words can be mistaken for it. Empty if there is none."""
+    return manifest.snippet or _snippet_in(card)
+
+
+def _snippet_in(card: str) -> str:
+    """What stands under the heading that the engine wrote. In a card with a second such heading, one of the two was
+    written by somebody who chose a name for it."""
+    _before, *parts = card.split(_BEGIN)
+    if len(parts) != 1:
+        return ""
+    code, found, _after = parts[0].partition(_END)
+    return code.strip() if found else ""

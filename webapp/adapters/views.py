@@ -11,7 +11,7 @@ from django.shortcuts import aget_object_or_404, get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
-from webapp.adapters.card import card_of, snippet_in
+from webapp.adapters.card import card_of, snippet_of
 from webapp.adapters.downloads import zip_response
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.wholeness import zip_is_whole
@@ -64,7 +64,7 @@ def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
         ).order_by("-number")
     )
     version = _chosen(versions, request.GET.get("version"))
-    card = card_of(version)
+    card, manifest = card_of(version), Manifest.model_validate(version.manifest)
     continued_by = Job.objects.visible_to(request.user).filter(started_from=version)
     return render(
         request,
@@ -78,9 +78,9 @@ def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
             "continues": continues_words(version.job),
             "continued_by": continued_by[:MOST_CONTINUED],
             "verdict": version.job.verdict,
-            "manifest": Manifest.model_validate(version.manifest),
+            "manifest": manifest,
             "card": card,
-            "snippet": snippet_in(card),
+            "snippet": snippet_of(manifest, card),
         },
     )
 

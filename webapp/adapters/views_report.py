@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import User
-from webapp.adapters.card import card_of, snippet_in
+from webapp.adapters.card import card_of, snippet_of
 from webapp.adapters.models import AdapterVersion
 from webapp.contract.job_dir import Manifest
 from webapp.contract.methods import METHODS
@@ -57,9 +57,10 @@ def _use(job: Job) -> dict[str, Any]:
     version = AdapterVersion.objects.filter(job=job).select_related("adapter").first()
     if version is None:
         return {}
-    snippet = snippet_in(card_of(version))
+    manifest = Manifest.model_validate(version.manifest)
+    snippet = snippet_of(manifest, card_of(version))
     return {
         "version": version,
         "snippet": snippet if len(snippet) <= LONGEST_SNIPPET else "",
-        "manifest": Manifest.model_validate(version.manifest),
+        "manifest": manifest,
     }

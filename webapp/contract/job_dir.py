@@ -89,6 +89,8 @@ class Manifest(BaseModel):
     base_model_sha256: str
     """Of the base model's safetensors file (of all, in order of name, where there are several)."""
     labels: tuple[str, ...] = ()
+    snippet: str = ""
+    """Python code that uses the adapter, as its card shows it; empty in adapters of older versions."""
     files: tuple[FileEntry, ...]
 
     @property

@@ -1,20 +1,23 @@
-"""The model card that ships with the adapter: what it is, what was measured, how to use it."""
+"""The model card that ships with the adapter: what it is, what was measured, how to use it.
+
+Names, labels and licences come from people, so that everything but our own words is escaped.
+"""
 
 from webapp.contract.job_dir import Facts
+from webapp.contract.markdown import code_block, code_span, escape, yaml_text
 from webapp.contract.methods import METHODS
 from webapp.contract.mistakes import mistakes_sentence
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Comparison, Verdict
-from worker.engine.snippets import snippet_of
 
 _LIBRARIES = {"bottleneck": "adapters", "freezing": "transformers", "full": "transformers"}
 """What opens it, where that is not peft."""
 
 _CARD = """\
 ---
-base_model: {base}
+base_model: {yaml_base}
 library_name: {library}
-license: {licence}
+license: {yaml_licence}
 tags: [{method}]
 ---
 # {name}
@@ -38,12 +41,11 @@ What stands for the base: {baseline}
 
 ## Use it
 
-```python
-{snippet}```
+{snippet}
 
 ## How it was made
 
-Base model `{base}` ({licence}). Method {method}, seed {seed}. The split into rows for training, watching and judging
+Base model {base} ({licence}). Method {method}, seed {seed}. The split into rows for training, watching and judging
 is fixed and has the fingerprint `{split}`.
 
 {knobs}
@@ -52,26 +54,25 @@ Measured on rows the training never saw, but from the same source: text of anoth
 """
 
 
-def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str], max_new_tokens: int) -> str:
-    """The text of README.md."""
+def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, snippet: str) -> str:
+    """The text of README.md. `snippet` is the Python code that uses the adapter."""
     cost = verdict.cost
-    snippet = snippet_of(
-        recipe.method, recipe.task, base=facts.base_model_reference, labels=labels, max_new_tokens=max_new_tokens
-    )
     return _CARD.format(
-        name=facts.name,
-        base=facts.base_model_reference,
-        title=facts.base_model_title,
-        licence=facts.base_model_licence,
+        yaml_base=yaml_text(facts.base_model_reference),
+        yaml_licence=yaml_text(facts.base_model_licence),
+        name=escape(facts.name),
+        base=code_span(facts.base_model_reference),
+        title=escape(facts.base_model_title),
+        licence=escape(facts.base_model_licence),
         method=recipe.method,
         method_label=METHODS[recipe.method].label,
-        dataset=facts.dataset_name,
-        continues=f" Training went on from {facts.continues}." if facts.continues else "",
-        sentence=verdict.sentence,
+        dataset=escape(facts.dataset_name),
+        continues=f" Training went on from {escape(facts.continues)}." if facts.continues else "",
+        sentence=escape(verdict.sentence),
         num_rows=verdict.primary.num_rows,
         figures="\n".join(_figures(comparison) for comparison in (verdict.primary, *verdict.others)),
-        baseline=verdict.baseline,
-        notes="".join(f"\n{note}\n" for note in _notes(verdict)),
+        baseline=escape(verdict.baseline),
+        notes="".join(f"\n{escape(note)}\n" for note in _notes(verdict)),
         trainable=cost.trainable_params,
         total=cost.total_params,
         share=cost.trainable_params / cost.total_params,
@@ -81,10 +82,10 @@ def card_of(recipe: Recipe, facts: Facts, verdict: Verdict, *, labels: list[str]
         total_seconds=cost.total_seconds,
         memory_mb=cost.peak_memory_bytes / 1e6,
         library=_LIBRARIES.get(recipe.method, "peft"),
-        snippet=snippet,
+        snippet=code_block(snippet, "python"),
         seed=recipe.seed,
         split=facts.split_sha256,
-        knobs="\n".join(f"- {name}: {value}" for name, value in recipe.knobs.items()),
+        knobs="\n".join(f"- {name}: {escape(str(value))}" for name, value in recipe.knobs.items()),
     )
 
 
@@ -100,4 +101,4 @@ def _figures(comparison: Comparison) -> str:
 
     before, after = shown(comparison.base), shown(comparison.tuned)
     difference, low, high = (shown(value, "+") for value in (comparison.difference, comparison.low, comparison.high))
-    return f"| {comparison.label} | {before} | {after} | {difference} | {low} to {high} |"
+    return f"| {escape(comparison.label)} | {before} | {after} | {difference} | {low} to {high} |"

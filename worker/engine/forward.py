@@ -217,6 +217,14 @@ def _most_positions(model: Model) -> int:
     return positions - unused - (0 if prompt is None else prompt.num_virtual_tokens)
 
 
+def last_position(model: Model) -> int:
+    """Tokens of prompt and answer together that a model with a table of positions can place; no limit for others."""
+    config, prompt = unwrapped(model).config, _prompt_config(model)
+    if FAMILY_OF_TYPE[config.model_type] != "gpt2":
+        return sys.maxsize
+    return int(config.n_positions) - (0 if prompt is None else prompt.num_virtual_tokens)
+
+
 def _prompt_config(model: Model) -> Any:
     """Of a model with virtual tokens or a prefix; else None."""
     config = next(iter(getattr(model, "peft_config", {}).values()), None)

@@ -1,7 +1,7 @@
 """Answers to prompts: greedy, in batches, the same as one by one."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from transformers import StoppingCriteriaList
 
 from worker.engine.batches import even_batches, micro_batches, token_budget
 from worker.engine.encode import Tokenizer
-from worker.engine.forward import Model, is_encoder_decoder, padded, read, unwrapped
+from worker.engine.forward import Model, is_encoder_decoder, last_position, padded, read, unwrapped
 from worker.engine.levers.side_by_side import side_by_side
 
 BATCH_ROWS = 64
@@ -32,6 +32,8 @@ def answers(
     progress: Callable[[int], None],
 ) -> list[str]:
     """One answer a prompt, in order. Prompts of like length go together; `progress` is told how many are done."""
+    room = writing_room(model, max_new_tokens)
+    prompts, max_new_tokens = [prompt[-room.prompt :] for prompt in prompts], room.answer
     found: dict[int, str] = {}
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     longest = max(map(len, prompts), default=0) + max_new_tokens
@@ -40,6 +42,21 @@ def answers(
         found.update(zip(batch, texts, strict=True))
         progress(len(found))
     return [found[index] for index in range(len(prompts))]
+
+
+class Room(NamedTuple):
+    """Tokens that a prompt and its answer may have."""
+
+    prompt: int
+    answer: int
+
+
+def writing_room(model: Model, max_new_tokens: int) -> Room:
+    """A GPT-2 has a table of positions and no place behind its end, so that a long prompt loses its start there;
+    other models go on behind their longest text."""
+    positions = last_position(model)
+    answer = min(max_new_tokens, positions - positions // 4)
+    return Room(positions - answer, answer)
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from torch.distributed.fsdp import FSDPModule
 from webapp.contract.events import Event, Finished, PhaseMoved, Saved, Started
 from webapp.contract.held_out import held_out_text
 from webapp.contract.job_dir import ADAPTER, BASE_MODEL, HELD_OUT, MANIFEST, START_ADAPTER, VERDICT
+from webapp.contract.model_shape import ARCHITECTURE_OF_FAMILY, FAMILY_OF_TYPE
 from webapp.contract.recipe import Recipe
 from webapp.contract.verdict import Cost
 from worker.engine.card import card_of
@@ -22,6 +23,7 @@ from worker.engine.encode import Tokenizer
 from worker.engine.fit import Fit
 from worker.engine.forgetting import GeneralTexts
 from worker.engine.forward import Model, unwrapped
+from worker.engine.generate import writing_room
 from worker.engine.inputs import Inputs, read_inputs
 from worker.engine.levers.compiled import compile_where_it_pays
 from worker.engine.levers.frozen_trunk import remember_trunk
@@ -35,6 +37,7 @@ from worker.engine.rows import CACHE, JobRows, read_rows
 from worker.engine.save import save_tokenizer, seal, weight_bytes, weight_files
 from worker.engine.sharding import share_out
 from worker.engine.shelf import Shelf
+from worker.engine.snippets import Usage, snippet_of
 from worker.engine.speed import measured_speed
 from worker.engine.start import check_start, tokenizer_dir
 from worker.engine.stop import Asking
@@ -157,8 +160,27 @@ def _save_adapter(inputs: Inputs, training: Training, tokenizer: Tokenizer, rows
         )  # fmt: skip
         write_file(job_dir / HELD_OUT, held_out_text(each))
         write_file(job_dir / VERDICT, verdict.model_dump_json(indent=2))
-        card = card_of(recipe, facts, verdict, labels=rows.labels, max_new_tokens=rows.max_new_tokens)
-        seal(job_dir, folder, recipe, card=card, labels=rows.labels)
+        snippet = snippet_of(_usage(inputs, training.model, tokenizer, rows))
+        card = card_of(recipe, facts, verdict, snippet=snippet)
+        seal(job_dir, folder, recipe, card=card, labels=rows.labels, snippet=snippet)
+
+
+def _usage(inputs: Inputs, model: Model, tokenizer: Tokenizer, rows: JobRows) -> Usage:
+    """What the code that uses the adapter has to know of this job."""
+    recipe, base = inputs.recipe, unwrapped(model)
+    family = FAMILY_OF_TYPE[base.config.model_type]
+    generation = getattr(base, "generation_config", None)
+    room = writing_room(model, rows.max_new_tokens)
+    return Usage(
+        recipe.method,
+        recipe.task,
+        inputs.facts.base_model_reference,
+        is_decoder=ARCHITECTURE_OF_FAMILY[family] == "decoder",
+        max_length=min(recipe.whole("max_length"), room.prompt),
+        max_new_tokens=room.answer,
+        labels=tuple(rows.labels),
+        stops_at_eos=generation is None or generation.eos_token_id in (None, tokenizer.eos_token_id),
+    )
 
 
 def _cost(job_dir: Path, folder: Path, training: Training) -> Cost:
