@@ -117,7 +117,10 @@ class ErrandRun:
         elif outcome.last_order == "stop":
             errand_hand_back(self.errand)
         else:
-            errand_failed(self.errand, self.failure.message if self.failure else self._why(outcome))
+            failure = self.failure
+            errand_failed(
+                self.errand, failure.message if failure else self._why(outcome), code=failure.code if failure else ""
+            )
 
     def _why(self, outcome: Outcome) -> str:
         if outcome.why_killed == "stalled" or outcome.exit_code == -signal.SIGXCPU:

@@ -94,14 +94,14 @@ def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
     template = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(TrainingError, match="rewrites earlier turns") as caught:
         encode_chat(make_tokenizer(chat_template=template), chat("u: hi", "a: yes"), LONG)
-    assert caught.value.code == "base_model"
+    assert caught.value.code == "template"
 
 
 def test_a_template_that_refuses_a_conversation_is_quoted() -> None:
     template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system here') }}{% endif %}"
     with pytest.raises(TrainingError, match="No system here") as caught:
         encode_chat(make_tokenizer(chat_template=template), chat("s: be kind", "u: hi", "a: yes"), LONG)
-    assert caught.value.code == "data"
+    assert caught.value.code == "template"
 
 
 def test_a_text_to_label_is_cut_at_its_end() -> None:

@@ -114,7 +114,7 @@ def test_a_conversation_the_template_refuses_is_told_with_its_line(llama: Path, 
     rows[7]["messages"] = [{"role": role, "content": rows[7]["input"]} for role in roles]
     job_dir = lay_job_dir_of(tmp_path / "job", tiny_recipe(base), rows, base)
     failed = failure_of(job_dir)
-    assert failed.code == "data" and failed.message.startswith("Line 9: ") and "No system here" in failed.message
+    assert failed.code == "template" and failed.message.startswith("Line 9: ") and "No system here" in failed.message
 
 
 def test_a_bug_of_ours_is_owned_up_to(job_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

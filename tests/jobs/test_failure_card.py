@@ -18,6 +18,11 @@ FIXES: list[tuple[str, dict[str, Any], str, float]] = [
     ("out_of_memory", {"batch_size": 8}, "batch_size", 4),
     ("out_of_memory", {"batch_size": 1, "max_length": 1024}, "max_length", 512),
 ]
+EXTRAS = [
+    ({"quantised": "4bit"}, {"quantised": "no"}),
+    ({"optimizer": "adamw_8bit"}, {"optimizer": "adamw"}),
+    ({"quantised": "4bit", "optimizer": "adamw_8bit"}, {"quantised": "no", "optimizer": "adamw"}),
+]
 PLAIN_RETRIES = ["storage_full", "stalled", "worker_lost", "crashed", "our_bug"]
 
 
@@ -48,6 +53,21 @@ def test_retry_with_this_fix_opens_the_form_with_the_change(
         knob: asked for knob, asked in knobs.items() if knob != name
     }
     assert form.parent == job
+
+
+@pytest.mark.parametrize(("asked", "fixed"), EXTRAS)
+def test_what_a_worker_lacks_is_taken_back(
+    alice: User, alice_client: Client, asked: dict[str, Any], fixed: dict[str, Any]
+) -> None:
+    job = make_failed(alice, "worker_lacks", **asked)
+    form = alice_client.get(alice_client.get(f"/jobs/{job.id}").context["failure"].fix.url).context["form"]
+    assert form.is_valid and {name: form.knobs[name] for name in fixed} == fixed
+
+
+def test_a_template_that_failed_is_not_tried_again_but_changed(alice: User, alice_client: Client) -> None:
+    html = card(alice_client, make_failed(alice, "template", message="Line 2: it refuses."))
+    assert "The chat template cannot lay out the rows" in html and "missing, damaged" not in html
+    assert "Train again with changes" in html
 
 
 def test_a_time_limit_that_was_reached_is_doubled(alice: User, alice_client: Client) -> None:

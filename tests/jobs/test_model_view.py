@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from tests.base_models_app.folders import make_folder
 from tests.errands.made import claimed
@@ -17,6 +18,7 @@ from webapp.contract.model_folder import read_model_folder
 from webapp.contract.preview import Piece, Preview, PreviewRow, Stretch
 from webapp.errands.attempts import errand_done, errand_failed
 from webapp.errands.models import Errand
+from webapp.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
 URL = "/jobs/new/model-view"
@@ -100,6 +102,55 @@ def test_a_failure_is_told_and_tried_again_when_asked(alice_client: Client, quer
     assert "hx-trigger" not in page
     assert state_of(alice_client, {**query, "again": 1}) == "moving"
     assert state_of(alice_client, query) == "moving"
+
+
+REFUSED = "Line 2: The base model's chat template refuses this conversation: No cities."
+
+
+def submit(client: Client, query: dict[str, Any]) -> Any:
+    fields = {"name": "Mine", "dataset": query["dataset"], "task": "generate", "method": "lora"}
+    return client.post(
+        "/jobs/new", {**fields, "base_model": query["base_model"]}, headers={"Accept": "application/json"}
+    )
+
+
+def seen(client: Client, query: dict[str, Any]) -> Errand:
+    """What a view of it was asked of, claimed by a worker."""
+    client.get(URL, query)
+    return claimed()
+
+
+def test_a_template_that_is_known_to_refuse_the_rows_refuses_the_job(
+    alice_client: Client, query: dict[str, Any]
+) -> None:
+    make_worker()
+    errand_failed(seen(alice_client, query), REFUSED, code="template")
+    answer = submit(alice_client, query)
+    assert answer.status_code == 422
+    assert answer.json()["fields"] == {"base_model": [REFUSED]}
+    assert not Job.objects.exists()
+    html = alice_client.post("/jobs/new", {**query, "name": "Mine", "method": "lora", "max_length": "256"})
+    assert html.status_code == 422 and escape(REFUSED) in html.content.decode()
+
+
+def test_only_the_newest_view_of_the_same_rows_and_template_refuses(
+    alice: User, alice_client: Client, query: dict[str, Any], tmp_path: Path
+) -> None:
+    make_worker()
+    errand_failed(seen(alice_client, query), REFUSED, code="template")
+    assert submit(alice_client, {**query, "dataset": str(make_version(alice).id)}).status_code == 201
+    errand_done(seen(alice_client, {**query, "draw": 1}), make_preview().model_dump(mode="json"))
+    assert submit(alice_client, query).status_code == 201
+    errand_failed(seen(alice_client, {**query, "draw": 2}), REFUSED, code="template")
+    assert submit(alice_client, query).status_code == 422
+    (tmp_path / "tiny" / "chat_template.jinja").write_text("{{ messages[0] }}")
+    assert submit(alice_client, query).status_code == 201
+
+
+def test_a_view_that_failed_for_another_reason_refuses_nothing(alice_client: Client, query: dict[str, Any]) -> None:
+    make_worker()
+    errand_failed(seen(alice_client, query), "The machine's memory ran out.")
+    assert submit(alice_client, query).status_code == 201
 
 
 def test_without_a_worker_nothing_is_put_in_the_queue(alice_client: Client, query: dict[str, Any]) -> None:

@@ -68,6 +68,7 @@ def test_a_template_that_refuses_is_told_in_its_own_words(tmp_path: Path) -> Non
     errand.refresh_from_db()
     assert errand.state == State.FAILED
     assert "only poems" in errand.error
+    assert errand.result == {"code": "template"}
 
 
 @pytest.mark.django_db

@@ -3,12 +3,14 @@
 from typing import Literal, NamedTuple
 
 EngineFailure = Literal[
-    "data", "loss_not_finite", "out_of_memory", "base_model", "start_adapter", "worker_lacks", "storage_full", "our_bug"
+    "data", "template", "loss_not_finite", "out_of_memory", "base_model", "start_adapter", "worker_lacks",
+    "storage_full", "our_bug",
 ]  # fmt: skip
 """What the engine itself can tell."""
 
 FailureCode = Literal[
     "data",
+    "template",
     "loss_not_finite",
     "out_of_memory",
     "base_model",
@@ -39,6 +41,12 @@ FAILURES: dict[FailureCode, FailureKind] = {
         "Something in the dataset does not fit the task or the base model.",
         "Mend the rows named below and start a new job from the new version.",
     ),
+    "template": FailureKind(
+        "The chat template cannot lay out the rows",
+        "A base model brings a small program that writes a conversation down as one text. This one refuses these rows, "
+        "or does not end.",
+        "Choose another base model, or change the rows named below: their system message, or the order of the turns.",
+    ),
     "loss_not_finite": FailureKind(
         "The loss was no longer a number",
         "The updates grew until the weights overflowed; most often the learning rate is too high.",
@@ -51,8 +59,8 @@ FAILURES: dict[FailureCode, FailureKind] = {
     ),
     "base_model": FailureKind(
         "The base model cannot be used",
-        "Its files are missing, damaged or not open to this installation (a gated model).",
-        "Fetch it anew, ask for access, or choose another base model.",
+        "Its files are missing, damaged, not open to this installation (a gated model), or do not fit together.",
+        "Read the message below, then fetch it anew, ask for access, or choose another base model.",
     ),
     "start_adapter": FailureKind(
         "The adapter to go on from cannot be used",

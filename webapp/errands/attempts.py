@@ -74,8 +74,9 @@ def errand_done(errand: Errand, result: dict[str, Any]) -> bool:
     return _end(errand, state=State.DONE, result=result)
 
 
-def errand_failed(errand: Errand, error: str) -> bool:
-    return _end(errand, state=State.FAILED, error=error)
+def errand_failed(errand: Errand, error: str, *, code: str = "") -> bool:
+    """`code`: which kind of failure it is, where its child could tell."""
+    return _end(errand, state=State.FAILED, error=error, result={"code": code} if code else None)
 
 
 def errand_stopped(errand: Errand) -> bool:

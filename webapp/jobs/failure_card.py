@@ -48,6 +48,6 @@ def _way_on(code: str, job: Job) -> Verb:
         return Verb("dataset", "Look at the dataset", "database", dataset, is_link=True)
     if code == "base_model":
         return Verb("base-models", "Look at the base models", "box", reverse("base-model-list"), is_link=True)
-    if code in FAILURES:
+    if code in FAILURES and code != "template":
         return retry_verb(job)
     return Verb("again", "Train again with changes", "pencil", f"{reverse('job-new')}?from={job.id}", is_link=True)

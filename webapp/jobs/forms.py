@@ -19,6 +19,7 @@ from webapp.jobs.idempotency import KEY_FIELD
 from webapp.jobs.job_name import name_read, name_suggested
 from webapp.jobs.knob_rules import conflicts
 from webapp.jobs.knob_text import is_auto, knob_value
+from webapp.jobs.model_view import template_refusal
 from webapp.jobs.models import Job
 from webapp.jobs.own import job_of, uuid_of, versions_of
 from webapp.jobs.stray_fields import stray_fields
@@ -56,6 +57,7 @@ class JobForm:
         self.wishes = wishes_read(sent, self.add_error, is_staff=user.is_staff)
         self.parent = self._parent()
         self.replaced = self._replaced(sent)
+        self._refuse_template()
         self._refuse_unknown()
 
     @property
@@ -274,6 +276,14 @@ class JobForm:
         if parent is None:
             self.add_error(PARENT, "The earlier job is not there any more. Begin anew, or leave out “parent”.")
         return parent
+
+    def _refuse_template(self) -> None:
+        """Where the page has shown that the template refuses the rows, a job would only fail later."""
+        if self.is_draft or not (self.version and self.base_model and self.task):
+            return
+        start_adapter = self.start.version.id if self.start else None
+        if reason := template_refusal(self.version, self.base_model, self.task, start_adapter):
+            self.add_error("base_model", reason)
 
     def _refuse_unknown(self) -> None:
         """A misspelt setting must not be passed over in silence. A draft may still hold those of another method."""

@@ -75,6 +75,27 @@ def model_view(user: User, question: Question, version: DatasetVersion, base_mod
         return Shown("failed", str(error))
 
 
+def template_refusal(
+    version: DatasetVersion, base_model: BaseModel, task: Task, start_adapter: UUID | None = None
+) -> str | None:
+    """Why the newest view of these rows says that the base model's chat template refuses them, whoever asked for it
+    and however long rows may be; None if it does not, or if there was none."""
+    if task != "generate" or not base_model.is_ready:
+        return None
+    same = {"dataset_version": str(version.id), "base_model": base_model.id, "task": task}
+    views = Errand.objects.filter(kind=Kind.PREVIEW, state__in=(State.DONE, State.FAILED)).filter(
+        **{f"payload__{name}": value for name, value in {**same, "files": _newest_file(base_model)}.items()}
+    )
+    if start_adapter is None:
+        views = views.filter(payload__start_adapter__isnull=True)
+    else:
+        views = views.filter(payload__start_adapter=str(start_adapter))
+    newest = views.order_by("-created_at").first()
+    if newest is None or newest.state != State.FAILED or (newest.result or {}).get("code") != "template":
+        return None
+    return newest.error
+
+
 def _shown(errand: Errand) -> Shown:
     if errand.is_moving:
         return Shown("moving")

@@ -34,7 +34,7 @@ def remedy_of(job: Job) -> Remedy | None:
     if code == "out_of_memory":
         return _with_knobs(job, _smaller(job.recipe))
     if code == "worker_lacks":
-        return _with_knobs(job, {OPTIMIZER.name: "adamw"})
+        return _with_knobs(job, _without_extras(job.recipe))
     if code == "time_limit" and job.time_limit_seconds:
         return _with_more_time(job)
     return None
@@ -61,6 +61,13 @@ def _with_more_time(job: Job) -> Remedy:
         "checkpoint."
     )
     return Remedy(sentence, _url(job, {TIME_LIMIT.name: knob_text(TIME_LIMIT, hours)}))
+
+
+def _without_extras(recipe: Recipe) -> dict[str, str]:
+    """What any worker can do: settings that need a library of their own are taken back."""
+    quantised = {"quantised": "no"} if recipe.knobs.get("quantised") == "4bit" else {}
+    optimizer = {OPTIMIZER.name: "adamw"} if recipe.value(OPTIMIZER) != "adamw" or not quantised else {}
+    return {**quantised, **optimizer}
 
 
 def _smaller(recipe: Recipe) -> dict[str, int | float]:

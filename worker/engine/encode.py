@@ -28,6 +28,7 @@ _TEMPLATE_FAULTS = (
 """A template is a program, and fails like one."""
 
 Tokenizer = Any
+RowEncoder = Callable[[dict[str, Any]], "Encoded"]
 
 
 class Encoded(NamedTuple):
@@ -55,9 +56,7 @@ class Encoded(NamedTuple):
         return len(self.target) or sum(self.trained)
 
 
-def row_encoder(
-    task: Task, max_length: int, tokenizer: Tokenizer, labels: list[str]
-) -> Callable[[dict[str, Any]], Encoded]:
+def row_encoder(task: Task, max_length: int, tokenizer: Tokenizer, labels: list[str]) -> RowEncoder:
     """What each row of a job, in the columns of rows.parquet, becomes."""
     numbers = {label: number for number, label in enumerate(labels)}
 
@@ -71,7 +70,8 @@ def row_encoder(
         except TrainingError as error:
             raise TrainingError(error.code, f"Line {row['line']}: {error.message}") from error
         if not any(encoded.trained):
-            raise TrainingError("data", f"Line {row['line']}: the base model's template leaves nothing to train on.")
+            message = f"Line {row['line']}: the base model's chat template leaves nothing to train on. Use another one."
+            raise TrainingError("template", message)
         return encoded
 
     return encode
@@ -106,7 +106,7 @@ def encode_chat(tokenizer: Tokenizer, messages: list[Message], max_length: int) 
         before = _render(tokenizer, messages[:turn], add_generation_prompt=True)
         after = _render(tokenizer, messages[: turn + 1], add_generation_prompt=False)
         if not (before.startswith(done) and after.startswith(before)):
-            raise TrainingError("base_model", _REWRITES)
+            raise TrainingError("template", _REWRITES)
         add(before[len(done) :], is_trained=False)
         prompt = list(ids)
         # The template's own end of turn is learnt, so that the model knows when to stop; white space after it is not.
@@ -148,5 +148,5 @@ def _render(tokenizer: Tokenizer, messages: list[Message], *, add_generation_pro
     except _TEMPLATE_FAULTS as error:
         reason = str(error)[:300].rstrip(".") or type(error).__name__
         message = f"The base model's chat template refuses this conversation: {reason}. Change it or the base model."
-        raise TrainingError("data", message) from error
+        raise TrainingError("template", message) from error
     return text

@@ -17,9 +17,9 @@ from webapp.contract.job_dir import EVENTS
 from webapp.contract.preview import PreviewRequest
 from worker.engine.child import exit_code_of
 from worker.engine.errors import TrainingError
+from worker.engine.limited import PROCESSOR_SECONDS
 from worker.engine.stop import control_pipe
 
-PROCESSOR_SECONDS = 30
 LIMITS = {
     resource.RLIMIT_CPU: PROCESSOR_SECONDS,
     # The largest tokenizers need a third of it.
@@ -44,7 +44,7 @@ def answer(folder: Path) -> None:
             "To render these rows takes more memory than a preview may have. Most likely the base model's chat "
             "template asks for it; use another base model."
         )
-        raise TrainingError("base_model", message) from error
+        raise TrainingError("template", message) from error
     (folder / ANSWER).write_text(preview.model_dump_json())
 
 

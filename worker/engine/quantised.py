@@ -21,7 +21,7 @@ def in_4_bits(device: torch.device, computed: torch.dtype) -> dict[str, Any]:
             "This worker cannot keep a base model in 4 bits: the package bitsandbytes is missing. Install "
             "graftwork[quantised] there, or set “Base weights” to “As they are”."
         )
-        raise TrainingError("base_model", message)
+        raise TrainingError("worker_lacks", message)
     config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

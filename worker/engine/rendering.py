@@ -8,13 +8,11 @@ from typing import Any
 from webapp.contract.preview import Bin, HugeRow, Preview, PreviewRequest, PreviewRow, Which
 from worker.engine.encode import Encoded, Tokenizer, row_encoder
 from worker.engine.pieces import Seen, stretches_of
-from worker.engine.row_choice import Rows
+from worker.engine.row_choice import SAMPLE_CHARACTERS, Rows
 from worker.engine.tokenizer import load_tokenizer
 
 HUGE_CHARACTERS = 100_000
 """No base model reads so much, and no person; to render it would take minutes."""
-SAMPLE_CHARACTERS = 3_000_000
-"""So many are counted in a few seconds."""
 NUM_BINS = 8
 _ENDLESS = 1_000_000_000
 

@@ -14,6 +14,8 @@ from webapp.contract.rows import ROW_COLUMNS
 from worker.engine.errors import TrainingError
 
 NUM_SHOWN = 3
+SAMPLE_CHARACTERS = 3_000_000
+"""So many are counted in a few seconds."""
 
 
 class Rows:

@@ -1,7 +1,9 @@
 """The job's rows, encoded once, kept on disk in Arrow and read by number: memory stays flat in the row count."""
 
+import math
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -15,8 +17,12 @@ from webapp.contract.job_dir import ROWS
 from webapp.contract.recipe import Recipe
 from webapp.contract.rows import SPLIT_COLUMN
 from webapp.contract.split import Side
-from worker.engine.encode import Encoded, Tokenizer, row_encoder
+from webapp.contract.tasks import Task
+from worker.engine import limited
+from worker.engine.encode import Encoded, RowEncoder, Tokenizer, row_encoder
 from worker.engine.errors import TrainingError, is_storage_full
+from worker.engine.limited import Allow, OutOfBounds, run_limited
+from worker.engine.row_choice import SAMPLE_CHARACTERS
 
 CACHE, ENCODED = "cache", "rows.arrow"
 CHUNK_ROWS = 512
@@ -98,7 +104,7 @@ def read_rows(job_dir: Path, recipe: Recipe, tokenizer: Tokenizer, *, cache: str
     folder in the job's own in which this process keeps them."""
     labels = _labels(job_dir / ROWS) if recipe.task == "classify" else []
     encode = row_encoder(recipe.task, recipe.whole("max_length"), tokenizer, labels)
-    table = _encoded(job_dir / ROWS, job_dir / cache, encode)
+    table = _encoded(job_dir / ROWS, job_dir / cache, encode, recipe.task)
     numbers = {side: _side(table, side) for side in ("train", "validation", "test")}
     train, test = numbers["train"], table.take(numbers["test"])
     return JobRows(
@@ -115,21 +121,41 @@ def _labels(path: Path) -> list[str]:
     return sorted({label for batch in _batches(path, ["output"]) for label in batch["output"].unique().to_pylist()})
 
 
-def _encoded(path: Path, cache: Path, encode: Any) -> pa.Table:
+def _encoded(path: Path, cache: Path, encode: RowEncoder, task: Task) -> pa.Table:
     """All rows, in a file that is mapped into memory: what is not looked at takes none."""
     # What an earlier run of this folder has left there may be of other rows or another recipe.
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir()
-    with pa.OSFile(str(cache / ENCODED), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-        for batch in _batches(path):
-            rows = [{**row, **encode(row)._asdict()} for row in batch.to_pylist()]
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_SCHEMA))
+    try:
+        run_limited(partial(_encode_all, path, cache / ENCODED, encode))
+    except OutOfBounds as error:
+        if task == "generate":
+            message = f"The base model's chat template {error.why}. Choose another base model."
+            raise TrainingError("template", message) from error
+        message = f"The base model's tokenizer {error.why}. Choose another base model."
+        raise TrainingError("base_model", message) from error
     return pa.ipc.open_file(pa.memory_map(str(cache / ENCODED))).read_all()
+
+
+def _encode_all(path: Path, encoded: Path, encode: RowEncoder, allow: Allow) -> None:
+    with pa.OSFile(str(encoded), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+        for batch in _batches(path):
+            rows = batch.to_pylist()
+            allow(_seconds_for(rows), f"lines {rows[0]['line']} to {rows[-1]['line']}")
+            found = [{**row, **encode(row)._asdict()} for row in rows]
+            writer.write_batch(pa.RecordBatch.from_pylist(found, schema=_SCHEMA))
+
+
+def _seconds_for(rows: list[dict[str, Any]]) -> int:
+    """As much as a preview may take for as many characters."""
+    characters = sum(len(row[name] or "") for row in rows for name in ("input", "output", "messages"))
+    return limited.PROCESSOR_SECONDS * max(1, math.ceil(characters / SAMPLE_CHARACTERS))
 
 
 def _batches(path: Path, columns: list[str] | None = None) -> Any:
     try:
-        yield from pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns)
+        # Without threads, of which a forked process has none.
+        yield from pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
         if is_storage_full(error):
             raise

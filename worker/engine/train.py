@@ -170,14 +170,17 @@ def _usage(inputs: Inputs, model: Model, tokenizer: Tokenizer, rows: JobRows) ->
     recipe, base = inputs.recipe, unwrapped(model)
     family = FAMILY_OF_TYPE[base.config.model_type]
     generation = getattr(base, "generation_config", None)
-    room = writing_room(model, rows.max_new_tokens)
+    longest, answer = recipe.whole("max_length"), rows.max_new_tokens
+    if recipe.task == "generate":
+        room = writing_room(model, answer)
+        longest, answer = min(longest, room.prompt), room.answer
     return Usage(
         recipe.method,
         recipe.task,
         inputs.facts.base_model_reference,
         is_decoder=ARCHITECTURE_OF_FAMILY[family] == "decoder",
-        max_length=min(recipe.whole("max_length"), room.prompt),
-        max_new_tokens=room.answer,
+        max_length=longest,
+        max_new_tokens=answer,
         labels=tuple(rows.labels),
         stops_at_eos=generation is None or generation.eos_token_id in (None, tokenizer.eos_token_id),
     )
