@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "csp",
     "django_htmx",
+    "webapp.audit",
     "webapp.accounts",
     "webapp.hub_tokens",
     "webapp.datasets",
@@ -114,6 +115,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    # The last one: it runs the views that change something.
+    "webapp.audit.middleware.AuditMiddleware",
     "webapp.too_many_requests.TooManyAttemptsMiddleware",
 ]
 

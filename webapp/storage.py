@@ -87,6 +87,11 @@ def base_model_parts_dir(model_id: str) -> Path:
     return base_model_dir(f"{model_id}.partial")
 
 
+def audit_record_path() -> Path:
+    """Number and hash of each entry of the audit log, beside the database: what it may not lose unnoticed."""
+    return _data_dir() / "audit_record"
+
+
 def hub_token_keys_path() -> Path:
     """What the Hub tokens in the database are sealed with."""
     return _data_dir() / "hub_token_keys"

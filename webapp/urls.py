@@ -19,6 +19,7 @@ urlpatterns = [
     path("datasets/", include("webapp.datasets.urls")),
     path("models/", include("webapp.base_models.urls")),
     path("workers/", include("webapp.workers.urls")),
+    path("audit/", include("webapp.audit.urls")),
     path("help/", include("webapp.help.urls")),
     # One page checks and sets one's own password, so that its limits hold everywhere.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account")),

@@ -26,6 +26,9 @@ class User(AbstractUser):
 
     objects: ClassVar[UserManager] = UserManager()
 
+    account_changes: str | None = None
+    """What the save that is going on changes; see `account_changes.py`."""
+
 
 class SignInLinkQuerySet(models.QuerySet["SignInLink"]):
     def usable(self, token: str) -> "SignInLinkQuerySet":

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from webapp.accounts.models import SignInLink, User, token_sha256
+from webapp.audit.recording import acts_as, record, settle
 
 LINK_LIFETIME = timedelta(days=1)
 
@@ -22,7 +23,10 @@ class LinkIsSpent(Exception):
 def sign_in_link_create(user: User | None) -> str:
     """A new link's token: 256 random bits, told once. Without a user it makes the first admin."""
     token = secrets.token_urlsafe(32)
-    SignInLink.objects.create(token_sha256=token_sha256(token), user=user, expires_at=timezone.now() + LINK_LIFETIME)
+    link = SignInLink(token_sha256=token_sha256(token), user=user, expires_at=timezone.now() + LINK_LIFETIME)
+    with transaction.atomic():
+        link.save()
+        record("one-time-link.make", link)
     return token
 
 
@@ -32,9 +36,12 @@ def sign_in_link_use(token: str, *, username: str = "", password: str = "") -> U
     link = SignInLink.objects.usable(token).select_related("user").first()
     if link is None or SignInLink.objects.usable(token).update(used_at=timezone.now()) != 1:
         raise LinkIsSpent
-    if link.user is not None:
-        return link.user
-    return User.objects.create(username=username, password=make_password(password), is_staff=True, is_superuser=True)
+    person = link.user or User.objects.create(
+        username=username, password=make_password(password), is_staff=True, is_superuser=True
+    )
+    acts_as(person.pk, person.get_username())
+    settle(link)
+    return person
 
 
 def user_of_session(session_key: str | None) -> User | None:

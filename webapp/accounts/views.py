@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
@@ -15,6 +16,7 @@ from webapp.accounts.forms import FirstAdminForm, OwnPasswordForm, SignInForm
 from webapp.accounts.models import SignInLink, User
 from webapp.accounts.services import LinkIsSpent, sign_in_link_use
 from webapp.accounts.throttle import attempt_begin
+from webapp.audit.recording import settle
 
 _BACKEND = "webapp.accounts.backends.ThrottledBackend"
 
@@ -60,7 +62,10 @@ def account(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     form = OwnPasswordForm(request, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        update_session_auth_hash(request, form.save())
+        with transaction.atomic():
+            user = form.save()
+            settle(user)
+        update_session_auth_hash(request, user)
         messages.success(request, "Your password is changed. Other browsers were signed out.")
         return redirect("account")
     return render(request, "accounts/account.html", {"form": form})

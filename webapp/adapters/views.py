@@ -15,6 +15,7 @@ from webapp.adapters.card import card_of, snippet_of
 from webapp.adapters.downloads import zip_response
 from webapp.adapters.models import Adapter, AdapterVersion
 from webapp.adapters.wholeness import zip_is_whole
+from webapp.audit.recording import about
 from webapp.contract.capabilities import ABILITIES_OF_RESULTS, abilities_of
 from webapp.contract.job_dir import Manifest
 from webapp.contract.methods import METHODS
@@ -92,6 +93,7 @@ async def download(request: HttpRequest, version_id: str) -> HttpResponseBase:
     assert isinstance(user, User)
     mine = AdapterVersion.objects.select_related("adapter").filter(adapter__in=Adapter.objects.visible_to(user))
     version = await aget_object_or_404(mine, id=version_id)
+    about(version, name=version.zip_name)
     try:
         is_whole = await asyncio.to_thread(zip_is_whole, version)
     except FileNotFoundError:

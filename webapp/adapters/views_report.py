@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from webapp.accounts.models import User
 from webapp.adapters.card import card_of, snippet_of
 from webapp.adapters.models import AdapterVersion
+from webapp.audit.recording import about
 from webapp.contract.job_dir import Manifest
 from webapp.contract.methods import METHODS
 from webapp.contract.tasks import TASK_WORDS
@@ -32,6 +33,7 @@ def report(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     jobs = Job.objects.visible_to(request.user).select_related("base_model", "dataset_version__dataset", "owner")
     job = get_object_or_404(jobs, id=job_id)
+    about(job)
     verdict = job.verdict
     if verdict is None:
         raise Http404

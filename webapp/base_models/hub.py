@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.audit.recording import settle
 from webapp.base_models.models import BaseModel
 from webapp.base_models.services import hub_model_id
 from webapp.contract.hub import HubLook
@@ -63,9 +65,11 @@ def fetch_ask(user: User, look: HubLook) -> Errand:
 def fetch_forget(errand: Errand) -> None:
     """With what has come so far, unless somebody is fetching on."""
     model_id = errand.payload["model_id"]
+    with transaction.atomic():
+        errand.delete()
+        settle()
     if not Errand.objects.moving().filter(kind=Kind.FETCH_MODEL, payload__model_id=model_id).exists():
         storage.folder_delete(storage.base_model_parts_dir(model_id))
-    errand.delete()
 
 
 def fetched_already(look: HubLook, user: User) -> BaseModel | None:

@@ -10,6 +10,7 @@ from django.utils.text import slugify
 
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.audit.recording import about, settle
 from webapp.base_models.models import BaseModel
 from webapp.contract.base_models import STARTERS
 from webapp.contract.hub import FetchedModel, HubLook
@@ -39,13 +40,15 @@ def base_model_register(*, title: str, folder: str, report: FolderReport) -> Bas
     for model_id in _ids_from(title):
         try:
             with transaction.atomic():
-                return BaseModel.objects.create(
+                model = BaseModel.objects.create(
                     id=model_id,
                     title=title,
                     folder=folder,
                     shape_json=report.shape.model_dump(),
                     has_chat_template=report.has_chat_template,
                 )
+                settle(model)
+                return model
         except IntegrityError:
             continue
     raise AssertionError("the numbers do not end")
@@ -83,7 +86,10 @@ def base_model_remove(model: BaseModel) -> None:
     assert model.folder or model.hub_id, "starters stay"
     path = model.path
     try:
-        model.delete()
+        with transaction.atomic():
+            about(model)
+            model.delete()
+            settle()
     except ProtectedError as error:
         raise InUse from error
     if not model.folder:

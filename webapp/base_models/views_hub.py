@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.models import User
+from webapp.audit.recording import about
 from webapp.base_models import hub
 from webapp.base_models.forms import HubForm
 from webapp.base_models.hub import NotAllowed
@@ -25,7 +26,9 @@ def add(request: HttpRequest) -> HttpResponse:
     form = HubForm(request.POST) if request.method == "POST" else HubForm(initial=request.GET.dict())
     if form.is_bound and form.is_valid():
         try:
-            return redirect("base-model-look", hub.look_ask(request.user, **form.cleaned_data).id)
+            asked = hub.look_ask(request.user, **form.cleaned_data)
+            about(asked, name=asked.payload["hub_id"])
+            return redirect("base-model-look", asked.id)
         except (NotAllowed, TooManyErrands) as error:
             form.add_error(None, str(error))
     context = {
@@ -70,6 +73,7 @@ def fetch(request: HttpRequest, errand_id: UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     errand = get_object_or_404(hub.looks_of(request.user).filter(state=State.DONE), id=errand_id)
     found = HubLook.model_validate(errand.result)
+    about(errand, name=found.hub_id)
     if found.problem or hub.fetched_already(found, request.user):
         return redirect("base-model-look", errand.id)
     return _begin(request, request.user, found)
@@ -100,7 +104,9 @@ def fetch_forget(request: HttpRequest, errand_id: UUID) -> HttpResponse:
 
 def _steered(request: HttpRequest, errand_id: UUID) -> Errand:
     assert isinstance(request.user, User)
-    return get_object_or_404(hub.fetches_steered_by(request.user), id=errand_id)
+    errand = get_object_or_404(hub.fetches_steered_by(request.user), id=errand_id)
+    about(errand, name=errand.payload["look"]["hub_id"])
+    return errand
 
 
 def _begin(request: HttpRequest, user: User, found: HubLook) -> HttpResponse:

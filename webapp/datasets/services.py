@@ -11,6 +11,7 @@ from django.db.models import ProtectedError
 
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.audit.recording import about, settle
 from webapp.contract.rows import RowProblem
 from webapp.datasets.mapping import Mapping, is_chat_name
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
@@ -67,7 +68,9 @@ def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
         upload.format = source.format
         upload.columns, upload.num_rows = _content_of(source)
         storage.file_settle(part, upload.path)
-        upload.save(force_insert=True)
+        with transaction.atomic():
+            upload.save(force_insert=True)
+            settle(upload)
     except BaseException:
         storage.folder_delete(part)
         storage.folder_delete(upload.path)
@@ -78,7 +81,10 @@ def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
 def upload_delete(upload: Upload) -> None:
     """Drop a file that became no dataset. Raises ProtectedError if it did."""
     path = upload.path
-    upload.delete()
+    with transaction.atomic():
+        about(upload)
+        upload.delete()
+        settle()
     storage.folder_delete(path)
 
 
@@ -121,10 +127,12 @@ def dataset_delete(dataset: Dataset) -> None:
     paths = [version.rows_path.parent for version in versions]
     try:
         with transaction.atomic():
+            about(dataset)
             dataset.delete()
             unused = Upload.objects.filter(id__in=[version.upload_id for version in versions], versions=None)
             paths += [upload.path for upload in unused]
             unused.delete()
+            settle()
     except ProtectedError as error:
         raise DatasetInUse(sorted(str(item) for item in error.protected_objects)) from error
     for path in paths:
@@ -179,6 +187,7 @@ def _version_store(dataset: Dataset, upload: Upload, mapping: Mapping, skip_bad_
     try:
         with transaction.atomic():
             stored = _version_insert(version)
+            settle(stored.dataset)
     finally:
         if stored is not version:
             storage.folder_delete(path.parent)

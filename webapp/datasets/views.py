@@ -9,6 +9,7 @@ from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, re
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.models import User
+from webapp.audit.recording import about
 from webapp.contract.rows import Row, RowProblem
 from webapp.contract.tasks import TASK_WORDS
 from webapp.datasets.answers import prefers_json, refusal_json
@@ -49,6 +50,7 @@ async def download(request: HttpRequest, dataset_id: str) -> HttpResponseBase:
     user = await request.auser()
     assert isinstance(user, User)
     dataset = await aget_object_or_404(Dataset.objects.visible_to(user), id=dataset_id)
+    about(dataset)
     versions = [version async for version in dataset.versions.select_related("upload").order_by("-number")]
     return original_response(_chosen(versions, request.GET.get("version")).upload)
 
@@ -79,6 +81,7 @@ def from_sample(request: HttpRequest) -> HttpResponse:
         dataset = dataset_from_sample(request.user, request.POST.get("sample", ""))
     except KeyError as error:
         raise Http404 from error
+    about(dataset)
     if prefers_json(request):
         return JsonResponse(_as_json(dataset), status=201)
     return redirect("dataset-detail", dataset.id)

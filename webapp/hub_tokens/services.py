@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from webapp.accounts.models import User
+from webapp.audit.recording import record
 from webapp.clock import database_now
 from webapp.hub_tokens.models import HubToken
 from webapp.hub_tokens.sealing import CannotOpen, key_add, keys_forget_old, seal, seal_anew, unseal
@@ -54,4 +55,5 @@ def hub_tokens_seal_anew() -> tuple[int, int]:
         token.save(update_fields=["sealed"])
         sealed += 1
     transaction.on_commit(keys_forget_old)
+    record("hub-token.reseal-all", detail=f"{sealed} sealed again, {lost} lost")
     return sealed, lost

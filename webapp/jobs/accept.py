@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from webapp import storage
 from webapp.accounts.models import User
+from webapp.audit.recording import settle
 from webapp.base_models.models import BaseModel
 from webapp.celery import wake_workers
 from webapp.clock import database_now
@@ -203,6 +204,7 @@ def _accept(job: Job) -> Job:
         told = {"from": "", "to": State.QUEUED, "reason": "Waiting for a worker.", "actor": BY_PERSON}
         events_add(job.id, job.attempt, [NewEvent(database_now(), "moved", told)])
         transaction.on_commit(wake_workers, robust=True)
+        settle(job)
         return True
 
     storage.folder_settle(storage.job_dir(job.id))

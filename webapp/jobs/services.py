@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from webapp import storage
+from webapp.audit.recording import about, settle
 from webapp.clock import database_now
 from webapp.jobs.checkpoints import (
     NoSuchCheckpoint,
@@ -78,8 +79,10 @@ def job_resume(job: Job, *, checkpoint: str = "") -> None:
 
 def job_priority_set(job: Job, priority: Priority) -> None:
     """Of a job that waits. Raises AlreadyOver where it no longer does."""
-    if not _waits(job).update(priority=priority):
-        raise AlreadyOver
+    with transaction.atomic():
+        if not _waits(job).update(priority=priority):
+            raise AlreadyOver
+        settle(job)
 
 
 def job_move_in_queue(job: Job, where: str) -> None:
@@ -101,13 +104,17 @@ def job_move_in_queue(job: Job, where: str) -> None:
         ranks = _strictly_rising(sorted(one.queue_rank for one in own))
         for one, rank in zip(own, ranks, strict=True):
             Job.objects.filter(id=one.id).update(queue_rank=rank)
+        settle(job)
 
 
 def job_delete(job: Job) -> None:
     """Remove an ended job and its files."""
     assert job.is_over
     folder = storage.job_dir(job.id)
-    job.delete()
+    with transaction.atomic():
+        about(job)
+        job.delete()
+        settle()
     storage.folder_delete(folder)
 
 
@@ -138,7 +145,11 @@ def _asked(job: Job, what: Asked) -> bool:
     stoppable = Job.objects.filter(id=job.id, state__in=(State.STARTING, State.RUNNING))
     if what != Asked.CANCEL:
         stoppable = stoppable.exclude(asked=Asked.CANCEL)
-    return stoppable.update(asked=what, asked_at=database_now()) == 1
+    with transaction.atomic():
+        if stoppable.update(asked=what, asked_at=database_now()) != 1:
+            return False
+        settle(job)
+    return True
 
 
 def _waits(job: Job) -> JobQuerySet:

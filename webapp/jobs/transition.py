@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
+from webapp.audit.recording import settle
 from webapp.celery import wake_workers
 from webapp.clock import database_now
 from webapp.jobs.history import NewEvent, events_add
@@ -93,6 +94,7 @@ def transition(
             notices_add(job.owner, TOLD[to], _payload(job, to, reason))
         if to == State.QUEUED:
             transaction.on_commit(wake_workers, robust=True)
+        settle(job)
         return True
 
     def is_done() -> bool:

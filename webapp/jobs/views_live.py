@@ -52,7 +52,9 @@ async def stream(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
     if after is None:
         return _wrong_seq()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_told(job_id, after, request.session.session_key), content_type="text/event-stream", headers=headers)
+    return StreamingHttpResponse(
+        _told(job_id, after, request.session.session_key), content_type="text/event-stream", headers=headers
+    )
 
 
 async def _told(job_id: uuid.UUID, after: int, session_key: str | None) -> AsyncIterator[str]:

@@ -10,6 +10,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.models import User
+from webapp.audit.recording import changes_nothing
 from webapp.jobs.accept import CannotTrain, job_create
 from webapp.jobs.forms import CHOSEN_FOR, SUGGESTED_NAME, JobForm
 from webapp.jobs.idempotency import KEY_FIELD, BadKey, key_of
@@ -31,6 +32,7 @@ def new(request: HttpRequest) -> HttpResponse:
     except BadBody as error:
         return _refused(request, JobForm(request.user, {}, is_draft=True), str(error), code="bad_body", status=400)
     if "update" in request.POST:
+        changes_nothing()
         return _draft(request, request.user, sent)
     if sent.get(CHOSEN_FOR) not in (None, "", sent.get("dataset")):
         # Another dataset was chosen and Start pressed before the page could follow.

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.models import User
+from webapp.audit.recording import about
 from webapp.jobs.accept import CannotTrain, job_retry
 from webapp.jobs.checkpoints import NoSuchCheckpoint
 from webapp.jobs.idempotency import BadKey, key_of
@@ -186,7 +187,9 @@ def _user(request: HttpRequest) -> User:
 
 
 def _find(request: HttpRequest, job_id: uuid.UUID) -> Job:
-    return get_object_or_404(Job.objects.visible_to(_user(request)), id=job_id)
+    job = get_object_or_404(Job.objects.visible_to(_user(request)), id=job_id)
+    about(job)
+    return job
 
 
 def _fields(request: HttpRequest) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """One's own webhooks, and what became of the latest notices. Everybody else's are not found, also by an admin."""
 
 import uuid
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.models import User
+from webapp.audit.recording import about, note
 from webapp.webhooks.forms import WebhookForm
 from webapp.webhooks.models import Notice, Webhook
 from webapp.webhooks.services import (
@@ -34,6 +36,7 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
             form.add_error(None, f"You have {MAX_WEBHOOKS} webhooks, the most one may have. Delete one first.")
         else:
             request.session[_NEW] = str(webhook.id)
+            about(webhook, name=_host(webhook))
             return redirect("webhook-list")
     return render(request, "webhooks/list.html", _listed(request, form), status=400 if form.errors else 200)
 
@@ -43,6 +46,7 @@ def switch(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
     """The button says which way, so that two clicks do not undo each other."""
     webhook = _webhook(request, webhook_id)
     webhook.is_on = request.POST.get("is_on") == "yes"
+    note("switched on" if webhook.is_on else "switched off")
     webhook.save(update_fields=["is_on"])
     return redirect("webhook-list")
 
@@ -89,7 +93,14 @@ def _listed(request: HttpRequest, form: WebhookForm) -> dict[str, object]:
 
 
 def _webhook(request: HttpRequest, webhook_id: uuid.UUID) -> Webhook:
-    return get_object_or_404(Webhook.objects.of(_person(request)), id=webhook_id)
+    webhook = get_object_or_404(Webhook.objects.of(_person(request)), id=webhook_id)
+    about(webhook, name=_host(webhook))
+    return webhook
+
+
+def _host(webhook: Webhook) -> str:
+    """What may be told of a webhook: the rest of its address is a secret of many a receiver."""
+    return urlsplit(webhook.url).hostname or ""
 
 
 def _person(request: HttpRequest) -> User:

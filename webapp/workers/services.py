@@ -9,6 +9,7 @@ from uuid import UUID
 import psutil
 from django.db import IntegrityError, transaction
 
+from webapp.audit.recording import settle
 from webapp.clock import database_now
 from webapp.contract.devices import Device, Load
 from webapp.contract.version import RECIPE_VERSION, graftwork_version
@@ -132,6 +133,7 @@ def worker_join(token: str) -> Worker:
             "This join token is not known: it was mistyped, replaced by a newer one, or its worker was retired. "
             "Make a new one on the page Workers."
         )
+    settle(worker)
     return worker
 
 

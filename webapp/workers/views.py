@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.models import User
+from webapp.audit.recording import about, note
 from webapp.clock import database_now
 from webapp.workers.board import Card, cards, num_waiting, waiting_note
 from webapp.workers.commands import start_commands
@@ -70,9 +71,11 @@ def worker_list(request: HttpRequest) -> HttpResponse:
 def worker_detail(request: HttpRequest, worker_id: uuid.UUID) -> HttpResponse:
     """The page, and its one form: labels and slots."""
     card = _card_or_404(worker_id)
+    about(card.worker)
     form = WorkerForm(request.POST or None, worker=card.worker)
     if request.method == "POST" and form.is_valid():
         try:
+            note(f"slots {form.cleaned_data['slots']}, labels {', '.join(form.cleaned_data['labels']) or 'none'}")
             worker_set(worker_id, labels=form.cleaned_data["labels"], slots=form.cleaned_data["slots"])
         except Refused as error:
             form.add_error(error.field or None, str(error))
@@ -120,6 +123,7 @@ def steer(request: HttpRequest, worker_id: uuid.UUID, verb: str) -> HttpResponse
     if verb not in VERBS:
         raise Http404
     worker = get_object_or_404(Worker, id=worker_id)
+    about(worker)
     service, told = VERBS[verb]
     if service(worker.id):
         messages.success(request, told.format(worker.name))
@@ -137,6 +141,7 @@ def _card_or_404(worker_id: uuid.UUID) -> Card:
 
 
 def _show_token(request: HttpRequest, worker: Worker, token: str) -> HttpResponse:
+    about(worker)
     url = request.build_absolute_uri("/").rstrip("/")
     context = {"worker": worker, "commands": start_commands(url, token), "url": url}
-    return render(request, "workers/token.html", context)
+    return render(request, "workers/token.html", context, status=201)
