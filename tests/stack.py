@@ -52,6 +52,8 @@ def up(home: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # As most shells have it; importing our settings has made this process's own stricter.
+        umask=0o022,
     )
 
 
@@ -78,3 +80,9 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """What in a folder, itself included, its group or everyone may read or write."""
+    found = [path for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    return [str(path.relative_to(folder)) for path in found]

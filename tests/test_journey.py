@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.person import Person
-from tests.stack import RunningStack, environment_of_a_person, running_stack
+from tests.stack import RunningStack, environment_of_a_person, open_to_others, running_stack
 from tests.tiny import capitals, make_bert, make_llama, vowels
 
 EXPECTED_FILES = {
@@ -182,3 +182,9 @@ def engines_of(stack: RunningStack) -> list[int]:
     """Training processes at work in this stack's data folder."""
     lines = [(process.pid, " ".join(process.info["cmdline"] or [])) for process in psutil.process_iter(["cmdline"])]
     return [pid for pid, line in lines if "worker.engine" in line and str(stack.home) in line]
+
+
+def test_of_all_that_came_about_nothing_is_open_to_other_users(stack: RunningStack) -> None:
+    """Last in this file: by now the folder holds uploads, jobs, checkpoints, adapters and compiled code."""
+    assert {"adapters", "datasets", "jobs", "logs"} <= {path.name for path in stack.home.iterdir()}
+    assert open_to_others(stack.home) == []

@@ -9,6 +9,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from webapp.private_files import keep_private
 from webapp.timing import timing_from_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -70,6 +71,7 @@ def secret_key(path: Path) -> str:
 
 
 DATA_DIR = Path(os.environ.get("GRAFTWORK_HOME", BASE_DIR / "var")).absolute()
+keep_private(DATA_DIR)
 
 SECRET_KEY = secret_key(DATA_DIR / "secret_key")
 DEBUG = env_bool("GRAFTWORK_DEBUG", False)

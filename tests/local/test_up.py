@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.local.processes import GONE_SECONDS, processes_of, wait_until_gone
-from tests.stack import RunningStack, environment_of_a_person, free_port, running_stack, up
+from tests.stack import RunningStack, environment_of_a_person, free_port, open_to_others, running_stack, up
 
 
 @pytest.fixture
@@ -47,6 +47,36 @@ def test_secrets_are_the_owners_alone(stack: RunningStack) -> None:
     assert mode(stack.home / "secret_key") == 0o600
     assert mode(stack.home / "valkey") == 0o700
     assert mode(stack.home / "valkey" / "valkey.sock") == 0o700
+    assert open_to_others(stack.home) == []
+
+
+def test_a_folder_an_older_version_left_open_is_closed_at_the_next_start(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_stack(home):
+        pass
+    program, foreign = home / "base_models" / "a model" / "program", home / "somebody's own"
+    program.parent.mkdir(parents=True)
+    for path in (program, foreign):
+        path.touch()
+    (home / "jobs").mkdir(exist_ok=True)
+    (home / "jobs" / "elsewhere").symlink_to(foreign)
+    for path in home.rglob("*"):
+        path.chmod(0o755 if path.is_dir() or path == program else 0o644)
+    home.chmod(0o755)
+    with running_stack(home):
+        assert open_to_others(home) == ["somebody's own"]
+    assert stat.S_IMODE(program.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_everyone_writes_into_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o1777)
+    process = up(home)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "all users of the machine write into" in said and "Traceback" not in said
+    assert list(home.iterdir()) == [] and stat.S_IMODE(home.stat().st_mode) == 0o1777
 
 
 def test_it_starts_again_after_a_kill(tmp_path: Path) -> None:
