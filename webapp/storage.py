@@ -93,7 +93,7 @@ def audit_record_path() -> Path:
 
 
 def hub_token_keys_path() -> Path:
-    """What the Hub tokens in the database are sealed with."""
+    """What secrets in the database are sealed with, Hub tokens and those of webhooks."""
     return _data_dir() / "hub_token_keys"
 
 

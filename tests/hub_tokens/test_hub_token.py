@@ -13,8 +13,8 @@ from django.urls import reverse
 from webapp import storage
 from webapp.accounts.models import User
 from webapp.hub_tokens.models import HubToken
-from webapp.hub_tokens.sealing import key_add
 from webapp.hub_tokens.services import hub_token_opens, hub_token_set, hub_token_use
+from webapp.sealing import key_add
 
 TOKEN = "hf_canary_that_must_not_sing"
 URL = "/account/hub-token/"
@@ -88,8 +88,11 @@ def test_rotation_seals_all_with_a_new_key_and_forgets_the_old(transactional_db:
     before, sealed = storage.hub_token_keys_path().read_text(), HubToken.objects.get().sealed
     HubToken.objects.create(user=bob, sealed="gAAAAnonsense", set_at="2026-01-01T00:00Z")
     said = StringIO()
-    call_command("rotate_hub_token_key", stdout=said)
-    assert "1 Hub tokens are sealed" in said.getvalue() and "1 could not be opened" in said.getvalue()
+    call_command("rotate_sealing_key", stdout=said)
+    assert (
+        "1 Hub tokens and 0 webhook secrets are sealed" in said.getvalue()
+        and "1 Hub tokens could not be opened" in said.getvalue()
+    )
     assert hub_token_use(alice) == TOKEN and HubToken.objects.get(user=alice).sealed != sealed
     after = storage.hub_token_keys_path().read_text()
     assert len(after.split()) == 1 and after != before

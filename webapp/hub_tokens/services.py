@@ -1,12 +1,9 @@
 """What a person's Hub token can undergo."""
 
-from django.db import transaction
-
 from webapp.accounts.models import User
-from webapp.audit.recording import record
 from webapp.clock import database_now
 from webapp.hub_tokens.models import HubToken
-from webapp.hub_tokens.sealing import CannotOpen, key_add, keys_forget_old, seal, seal_anew, unseal
+from webapp.sealing import CannotOpen, seal, unseal
 
 
 def hub_token_set(user: User, token: str) -> None:
@@ -39,21 +36,3 @@ def hub_token_opens(token: HubToken) -> bool:
     except CannotOpen:
         return False
     return True
-
-
-@transaction.atomic
-def hub_tokens_seal_anew() -> tuple[int, int]:
-    """All with a new key, after which the old ones are forgotten. How many were sealed, and how many cannot be."""
-    key_add()
-    sealed = lost = 0
-    for token in HubToken.objects.select_for_update():
-        try:
-            token.sealed = seal_anew(token.sealed)
-        except CannotOpen:
-            lost += 1
-            continue
-        token.save(update_fields=["sealed"])
-        sealed += 1
-    transaction.on_commit(keys_forget_old)
-    record("hub-token.reseal-all", detail=f"{sealed} sealed again, {lost} lost")
-    return sealed, lost

@@ -21,7 +21,7 @@ class _ToLookAt(admin.ModelAdmin):  # type: ignore[type-arg]
 class WebhookAdmin(_ToLookAt):
     list_display = ["url", "owner", "is_on", "last_status", "last_error", "last_at"]
     list_select_related = ["owner"]
-    exclude = ["secret"]
+    exclude = ["sealed_secret"]
 
 
 @admin.register(Notice)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from webapp.accounts.models import User
+from webapp.sealing import unseal
 
 MAX_TRIES = 12
 LONGEST_WAIT = timedelta(hours=1)
@@ -21,12 +22,12 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
 
 
 class Webhook(models.Model):
-    """A receiver of one person's notices. The secret signs them, so it is kept as it is."""
+    """A receiver of one person's notices. The secret signs them; a copy of the database does not hold it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="webhooks")
     url = models.CharField(max_length=500)
-    secret = models.CharField(max_length=100)
+    sealed_secret = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
     is_on = models.BooleanField(default=True)
     last_status = models.PositiveSmallIntegerField(null=True)
@@ -41,6 +42,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def secret(self) -> str:
+        """Raises CannotOpen."""
+        return unseal(self.sealed_secret)
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):

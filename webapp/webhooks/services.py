@@ -14,6 +14,7 @@ from django.db.models import F
 
 from webapp.accounts.models import User
 from webapp.clock import database_now
+from webapp.sealing import CannotOpen, seal
 from webapp.webhooks.message import MAX_BODY, message_of
 from webapp.webhooks.models import TEST_TOPIC, Notice, Webhook
 from webapp.webhooks.sending import Answer, post
@@ -38,7 +39,7 @@ def webhook_add(owner: User, url: str) -> Webhook:
         User.objects.select_for_update().get(id=owner.id)
         if Webhook.objects.of(owner).count() >= MAX_WEBHOOKS:
             raise TooMany
-        return Webhook.objects.create(owner=owner, url=url, secret=f"whsec_{secrets.token_urlsafe(32)}")
+        return Webhook.objects.create(owner=owner, url=url, sealed_secret=seal(f"whsec_{secrets.token_urlsafe(32)}"))
 
 
 def webhook_test(webhook: Webhook) -> Notice:
@@ -103,7 +104,10 @@ def _claim(notice: Notice, now: datetime) -> bool:
 
 
 def _send(notice: Notice, at: datetime) -> Answer:
-    message = message_of(notice, at)
+    try:
+        message = message_of(notice, at)
+    except CannotOpen:
+        return Answer(None, "The key of this webhook's secret is lost: nothing can be signed. Add the webhook again.")
     if len(message.body) > MAX_BODY:
         return Answer(None, f"It is {len(message.body):,} bytes long; more than {MAX_BODY:,} are not sent.")
     try:

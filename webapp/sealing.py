@@ -6,8 +6,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.db.models import QuerySet
 
 from webapp import storage
 
@@ -28,12 +30,18 @@ def unseal(sealed: str) -> str:
         raise CannotOpen from error
 
 
-def seal_anew(sealed: str) -> str:
-    """With the newest key. Raises CannotOpen."""
-    try:
-        return _box().rotate(sealed.encode()).decode()
-    except InvalidToken as error:
-        raise CannotOpen from error
+def rows_reseal(rows: QuerySet[Any], field: str) -> tuple[int, int]:
+    """With the newest key, inside the caller's transaction. How many were sealed, and how many cannot be opened."""
+    sealed = lost = 0
+    for row in rows.select_for_update():
+        try:
+            setattr(row, field, _box().rotate(getattr(row, field).encode()).decode())
+        except InvalidToken:
+            lost += 1
+            continue
+        row.save(update_fields=[field])
+        sealed += 1
+    return sealed, lost
 
 
 def key_add() -> None:
