@@ -7,9 +7,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, RequestFactory
 
+from webapp import storage
 from webapp.client_address import client_address
 from webapp.settings import env_networks
 from webapp.workers.rules import Refused
+from webapp.workers.services import worker_add
 from webapp.workers.views_join import join
 
 PROXIES = ["10.0.0.0/8", "fd00::7"]
@@ -71,9 +73,11 @@ def test_a_worker_behind_a_proxy_on_this_machine_is_not_taken_for_a_local_one(
         asked["is_same_machine"] = is_same_machine
         raise Refused("enough")
 
-    monkeypatch.setattr("webapp.workers.views_join.worker_join", lambda _token: None)
+    _worker, token = worker_add(name="box")
     monkeypatch.setattr("webapp.workers.views_join.join_answer", answer)
-    join(RequestFactory().post("/workers/join", headers={"X-Forwarded-For": "198.51.100.1"}))
+    sent = {"key": "k" * 43, "installation": storage.installation_id(), "host": "box"}
+    headers = {"X-Forwarded-For": "198.51.100.1", "Authorization": f"Bearer {token}"}
+    join(RequestFactory().post("/workers/join", sent, content_type="application/json", headers=headers))
     assert asked == {"is_same_machine": False}
 
 

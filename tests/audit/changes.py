@@ -24,7 +24,8 @@ from webapp.hub_tokens.services import hub_token_set
 from webapp.jobs.models import Job
 from webapp.webhooks.models import Notice, Webhook
 from webapp.webhooks.services import notices_add, webhook_add
-from webapp.workers.models import Worker
+from webapp.workers.models import JoinToken, Worker
+from webapp.workers.services import worker_add
 
 PASSWORD = "seven lazy otters"
 
@@ -184,7 +185,13 @@ def worker_set(root: User, tmp: Path) -> Change:
 
 
 def worker_token(root: User, tmp: Path) -> Change:
-    return post(root, "worker-token", Worker, make_worker())
+    return post(root, "worker-token", JoinToken, make_worker())
+
+
+def token_revoke(root: User, tmp: Path) -> Change:
+    client, (box, _token) = signed_in(root), worker_add(name="box")
+    url = reverse("join-token-revoke", args=[box.id, box.join_tokens.get().id])
+    return Change(lambda: client.post(url), rows_of(JoinToken))
 
 
 def worker_drain(root: User, tmp: Path) -> Change:
@@ -280,6 +287,7 @@ CHANGES: dict[str, tuple[str, Callable[[User, Path], Change]]] = {
     "worker-add": ("worker.add", worker),
     "worker-detail": ("worker.set", worker_set),
     "worker-token": ("join-token.make", worker_token),
+    "join-token-revoke": ("join-token.revoke", token_revoke),
     "worker-steer": ("worker.drain", worker_drain),
     "job-new": ("job.create", job),
     "job-cancel": ("job.cancel", job_cancel),

@@ -17,6 +17,7 @@ from tests.audit.changes import CHANGES, PASSWORD, Change
 from tests.conftest import signed_in
 from tests.factories import make_job, make_version, make_worker
 from tests.jobs.made import fields_for
+from webapp import storage
 from webapp.accounts.models import User
 from webapp.audit import chain, recording
 from webapp.audit.actions import DOWNLOADS, IN_ONE_TRANSACTION, KEEPS_OWN_TRANSACTIONS
@@ -153,8 +154,14 @@ def test_a_download_is_told_before_the_first_byte(
         admin_client.get(url)
 
 
+def join(client: Client, token: str) -> Any:
+    sent = {"key": "k" * 43, "installation": storage.installation_id(), "host": "box"}
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.post("/workers/join", sent, content_type="application/json", headers=headers)
+
+
 def test_a_throttled_client_leaves_one_entry_a_minute(client: Client) -> None:
-    statuses = [client.post("/workers/join", headers={"Authorization": "Bearer wrong"}).status_code for _ in range(40)]
+    statuses = [join(client, "wrong").status_code for _ in range(40)]
     entries = AuditEntry.objects.filter(action="worker.join", outcome="refused")
     assert statuses.count(429) > 1
     assert entries.filter(detail="throttled").count() == 1
@@ -170,7 +177,7 @@ def test_throttled_sign_ins_are_told(client: Client) -> None:
 
 def test_a_worker_that_joins_leaves_one_entry(client: Client) -> None:
     _worker, token = worker_add(name="box")
-    _answer, [entry] = new_entries(lambda: client.post("/workers/join", headers={"Authorization": f"Bearer {token}"}))
+    _answer, [entry] = new_entries(lambda: join(client, token))
     assert (entry.action, entry.outcome, entry.actor) == ("worker.join", "done", "not signed in")
     assert token not in str(AuditEntry.objects.values())
 

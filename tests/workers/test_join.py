@@ -23,9 +23,14 @@ from webapp.workers.services import worker_add, worker_retire
 POSTGRES = "postgres://graftwork:secret@db.example/graftwork"
 
 
-def ask(token: str, address: str = "127.0.0.1") -> Any:
+KEY = "k" * 43
+
+
+def ask(token: str, address: str = "127.0.0.1", **sent: str) -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return Client(enforce_csrf_checks=True).post("/workers/join", headers=headers, REMOTE_ADDR=address)
+    body = {"key": KEY, "installation": storage.installation_id(), "host": "box.example", **sent}
+    client = Client(enforce_csrf_checks=True)
+    return client.post("/workers/join", body, content_type="application/json", headers=headers, REMOTE_ADDR=address)
 
 
 @pytest.mark.django_db
@@ -135,3 +140,29 @@ def test_an_installation_keeps_its_id_and_differs_from_others(settings: Any, tmp
     settings.DATA_DIR = tmp_path / "other"
     settings.DATA_DIR.mkdir()
     assert json.dumps(storage.installation_id()) != json.dumps(first)
+
+
+@pytest.mark.django_db
+def test_a_set_up_that_cannot_work_spends_no_token(settings: Any) -> None:
+    worker, token = worker_add(name="box")
+    foreign = ask(token, installation="another")
+    assert foreign.status_code == 409 and "belongs to another installation" in foreign.json()["error"]
+    assert worker.join_tokens.get().used_at is None
+    assert ask(token).status_code == 200
+    assert worker.join_tokens.get().used_from == "box.example (127.0.0.1)"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sent", [{"key": ""}, {"key": "short"}, {"key": "k" * 500}, {"host": "h" * 300}])
+def test_a_request_of_another_form_is_refused_and_spends_no_token(sent: dict[str, str]) -> None:
+    worker, token = worker_add(name="box")
+    assert ask(token, **sent).status_code == 400
+    assert worker.join_tokens.get().used_at is None
+
+
+@pytest.mark.django_db
+def test_a_spent_token_is_refused_with_the_reason() -> None:
+    _worker, token = worker_add(name="box")
+    assert ask(token).status_code == ask(token).status_code == 200
+    other = ask(token, key="o" * 43)
+    assert other.status_code == 401 and "It works once, for one machine" in other.json()["error"]

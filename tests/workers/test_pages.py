@@ -18,8 +18,9 @@ from webapp.clock import database_now
 from webapp.contract.devices import DeviceLoad, Load
 from webapp.jobs.models import JobAttempt
 from webapp.workers.commands import start_commands
-from webapp.workers.models import LATE_AFTER, LOST_AFTER, Intent, Worker
-from webapp.workers.services import worker_add, worker_join
+from webapp.workers.join_tokens import join_token_make, join_token_revoke, join_token_use
+from webapp.workers.models import LATE_AFTER, LOST_AFTER, Intent, JoinToken, Worker
+from webapp.workers.services import worker_add
 
 pytestmark = pytest.mark.django_db
 LIST = "/workers/"
@@ -49,7 +50,7 @@ def test_every_page_and_verb_is_for_admins(alice_client: Client) -> None:
         assert alice_client.get(url).status_code == 403, url
     for url in ("/workers/add", detail(worker), reverse("worker-token", args=[worker.id]), steer(worker, "retire")):
         assert alice_client.post(url, {"name": "mine", "slots": "1"}).status_code == 403, url
-    assert Worker.objects.get().intent == Intent.ACTIVE and Worker.objects.get().token_sha256 == ""
+    assert Worker.objects.get().intent == Intent.ACTIVE and not JoinToken.objects.exists()
 
 
 def test_only_admins_have_the_link(alice_client: Client, admin_client: Client) -> None:
@@ -164,7 +165,7 @@ def test_a_worker_is_added_and_its_token_shown_once(admin_client: Client) -> Non
     response = admin_client.post("/workers/add", {"name": "Box-1", "labels": "fast, EU", "slots": ""})
     token = re.findall(r"GRAFTWORK_JOIN_TOKEN=(\S+) python manage.py worker --join http://testserver", shown(response))
     worker = Worker.objects.get(name="box-1")
-    assert worker_join(token[0]) == worker and worker.labels == ["fast", "eu"]
+    assert join_token_use(token[0], "k" * 43, host="box") == worker and worker.labels == ["fast", "eu"]
     assert "no-store" in response["Cache-Control"]
     assert "not https" in shown(response)
     assert token[0] not in shown(admin_client.get(detail(worker)))
@@ -205,6 +206,42 @@ def test_a_new_token_is_made_and_shown(admin_client: Client) -> None:
     worker, old = worker_add(name="box")
     response = admin_client.post(reverse("worker-token", args=[worker.id]))
     assert old not in shown(response) and "GRAFTWORK_JOIN_TOKEN=" in shown(response)
+
+
+def test_a_workers_page_lists_its_tokens_with_what_became_of_them(admin_client: Client) -> None:
+    worker, token = worker_add(name="box")
+    assert "Not used yet" in shown(admin_client.get(detail(worker)))
+    join_token_use(token, "k" * 43, host="box.example (192.0.2.7)")
+    page = shown(admin_client.get(detail(worker)))
+    assert "Used" in page and "on box.example (192.0.2.7)" in page
+    join_token_make(worker.id)
+    JoinToken.objects.filter(used_at=None).update(expires_at=database_now())
+    assert "Expired" in shown(admin_client.get(detail(worker)))
+    join_token_revoke(JoinToken.objects.get(used_at=None))
+    assert "Revoked" in shown(admin_client.get(detail(worker)))
+
+
+def test_a_token_is_revoked_by_its_button(admin_client: Client, alice_client: Client) -> None:
+    worker, _token = worker_add(name="box")
+    other, _token = worker_add(name="other")
+    row = worker.join_tokens.get()
+    url = reverse("join-token-revoke", args=[worker.id, row.id])
+    assert alice_client.post(url).status_code == 403
+    assert admin_client.post(reverse("join-token-revoke", args=[other.id, row.id])).status_code == 404
+    assert f'action="{url}"' in admin_client.get(detail(worker)).content.decode()
+    for said in ("The token is revoked", "revoked already"):
+        assert said in shown(admin_client.post(url, follow=True))
+    assert f'action="{url}"' not in admin_client.get(detail(worker)).content.decode()
+
+
+@pytest.mark.parametrize(("hours", "lifetime"), [("", 24), ("1", 1), ("168", 168)])
+def test_an_admin_chooses_how_long_a_token_can_be_used(admin_client: Client, hours: str, lifetime: int) -> None:
+    page = shown(admin_client.post("/workers/add", {"name": "box", "hours": hours}))
+    token = JoinToken.objects.get()
+    assert token.expires_at - token.created_at == timedelta(hours=lifetime)
+    assert f"works once, for one machine, until {token.expires_at:%Y-%m-%d %H:%M} UTC" in page
+    wrong = admin_client.post(reverse("worker-token", args=[token.worker_id]), {"hours": "9999"}, follow=True)
+    assert "an hour, a day or a week" in shown(wrong) and JoinToken.objects.count() == 1
 
 
 def test_a_running_job_can_be_moved_away(admin_client: Client, alice: User) -> None:

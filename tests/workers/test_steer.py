@@ -5,17 +5,15 @@ import uuid
 import pytest
 
 from tests.workers.made import gpu, make_worker, register
-from webapp.workers.models import Intent, Worker
+from webapp.workers.models import Intent
 from webapp.workers.rules import Refused, labels_read, name_from_host, name_read
 from webapp.workers.services import (
     worker_add,
     worker_drain,
-    worker_join,
     worker_pause,
     worker_resume,
     worker_retire,
     worker_set,
-    worker_token_renew,
 )
 
 pytestmark = pytest.mark.django_db
@@ -41,37 +39,6 @@ def test_retiring_cannot_be_undone(verb: object) -> None:
 
 def test_an_unknown_worker_is_not_moved() -> None:
     assert worker_pause(uuid.uuid4()) is False
-
-
-def test_only_the_hash_of_a_token_is_kept() -> None:
-    worker, token = worker_add(name="Box-1", labels=["EU", "eu", " fast "])
-    assert (worker.name, worker.labels) == ("box-1", ["eu", "fast"])
-    assert worker_join(token) == worker
-    assert all(token not in str(value) for value in Worker.objects.values().get(id=worker.id).values())
-
-
-def test_a_new_token_replaces_the_old_one() -> None:
-    worker, old = worker_add(name="box")
-    new = worker_token_renew(worker.id)
-    assert worker_join(new) == worker
-    with pytest.raises(Refused):
-        worker_join(old)
-
-
-def test_retiring_forgets_the_token() -> None:
-    worker, token = worker_add(name="box")
-    worker_retire(worker.id)
-    with pytest.raises(Refused):
-        worker_join(token)
-    with pytest.raises(Refused):
-        worker_token_renew(worker.id)
-
-
-@pytest.mark.parametrize("token", ["", "x", "0" * 64])
-def test_no_worker_is_found_by_a_made_up_token(token: str) -> None:
-    make_worker(token_sha256="")
-    with pytest.raises(Refused):
-        worker_join(token)
 
 
 def test_a_name_is_given_once() -> None:

@@ -1,7 +1,9 @@
 """`manage.py worker` as a person runs it: beside a running app, joined to it, and refused by it."""
 
+import hashlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +13,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 
 from tests.person import Person
 from tests.stack import PROJECT, RunningStack, environment_of_a_person, free_port, running_stack
+from webapp.workers.worker_key import WorkerKey
 
 SECONDS = 60.0
 
@@ -98,7 +102,36 @@ def test_a_retired_worker_ends_by_itself(stack: RunningStack, ada: Person) -> No
         wait_for(ada, url, "Online")
         ada._ok(ada.http.post(f"{url}/retire", headers=ada._token()))
         assert process.wait(SECONDS) == 0
-    assert "not known" in refusal(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)
+    assert "was revoked on" in refusal(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)
+
+
+def test_a_worker_that_starts_again_needs_no_new_token_and_another_machine_does(
+    stack: RunningStack, ada: Person, tmp_path: Path
+) -> None:
+    token, url = add(ada, "sixth")
+    for _ in range(2):
+        with running(command(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)):
+            wait_for(ada, url, "Online")
+        wait_for(ada, url, "Stopped")
+    # What another machine differs in is its key: it has none yet.
+    kept = next((stack.home / "worker_keys").glob(f"{hashlib.sha256(token.encode()).hexdigest()[:32]}.*"))
+    kept.rename(tmp_path / "key")
+    said = refusal(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)
+    assert "was used on" in said and "by the worker “sixth”" in said and "Make a new one" in said
+    assert not kept.exists(), "a machine that was turned away keeps no key"
+
+
+def test_a_machine_whose_first_answer_was_lost_runs_the_same_command_again(
+    stack: RunningStack, ada: Person, tmp_path: Path
+) -> None:
+    """The app has let it in, and the connection broke before it knew."""
+    token, url = add(ada, "seventh")
+    key = WorkerKey(stack.home, token, socket.gethostname())
+    sent = {"key": key.text, "installation": (stack.home / "installation").read_text(), "host": "box"}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert httpx.post(f"{stack.url}/workers/join", json=sent, headers=headers).status_code == 200
+    with running(command(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)):
+        wait_for(ada, url, "Online")
 
 
 def test_a_second_process_of_one_name_is_refused(stack: RunningStack, ada: Person) -> None:
@@ -127,6 +160,7 @@ def test_a_foreign_data_folder_is_refused(stack: RunningStack, ada: Person, tmp_
     assert f"{tmp_path} is not a data folder" in said and "GRAFTWORK_HOME=" in said
     (tmp_path / "installation").write_text("another")
     assert "belongs to another" in refusal(tmp_path, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)
+    assert list((tmp_path / "worker_keys").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -138,6 +172,7 @@ def test_a_foreign_data_folder_is_refused(stack: RunningStack, ada: Person, tmp_
      ("http://127.0.0.1:{}", "a b", "Copy it anew"), ("http://127.0.0.1:{}", "ü", "Copy it anew")],
 )  # fmt: skip
 def test_bad_addresses_and_tokens_are_told_in_a_sentence(tmp_path: Path, url: str, token: str, sentence: str) -> None:
+    (tmp_path / "installation").write_text("this one")
     said = refusal(tmp_path, "--join", url.format(free_port()), GRAFTWORK_JOIN_TOKEN=token)
     assert sentence in said and said.count("\n") == 1
 
@@ -149,6 +184,8 @@ def test_bad_addresses_and_tokens_are_told_in_a_sentence(tmp_path: Path, url: st
      (409, json.dumps({"error": "It is SQLite."}), "It is SQLite."), (500, "[]", "status 500")],
 )  # fmt: skip
 def test_strange_answers_are_told_in_a_sentence(tmp_path: Path, status: int, body: str, sentence: str) -> None:
+    (tmp_path / "installation").write_text("this one")
+
     class Strange(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(status)

@@ -29,6 +29,7 @@ IN_ONE_TRANSACTION = {
     "worker-add": "worker.add",
     "worker-detail": "worker.set",
     "worker-token": "join-token.make",
+    "join-token-revoke": "join-token.revoke",
     "worker-steer": "worker.{verb}",
 }
 """Address name -> action. The middleware runs these views in one transaction that ends with the entry."""

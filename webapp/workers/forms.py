@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from webapp.workers.join_tokens import DEFAULT_HOURS, LIFETIMES
 from webapp.workers.models import Worker
 from webapp.workers.rules import MOST_SLOTS, Refused, labels_read, name_read, slots_check
 
@@ -47,8 +48,19 @@ class WorkerForm(forms.Form):
             raise forms.ValidationError(str(error)) from error
 
 
-class WorkerAddForm(WorkerForm):
-    field_order = ["name", "labels", "slots"]
+class TokenForm(forms.Form):
+    """How long a join token can be used."""
+
+    hours = forms.ChoiceField(
+        label="The token can be used for", required=False, initial=DEFAULT_HOURS, choices=list(LIFETIMES.items())
+    )
+
+    def clean_hours(self) -> int:
+        return int(self.cleaned_data["hours"] or DEFAULT_HOURS)
+
+
+class WorkerAddForm(TokenForm, WorkerForm):
+    field_order = ["name", "labels", "slots", "hours"]
 
     name = forms.CharField(
         max_length=100,

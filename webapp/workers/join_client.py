@@ -1,4 +1,4 @@
-"""A worker's side of joining: asks the app over HTTP who it is, and checks that both have the same data folder."""
+"""A worker's side of joining: asks the app over HTTP who it is and where everything lies."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -6,25 +6,32 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from webapp.workers.joining import JoinAnswer
+from webapp.workers.joining import JoinAnswer, JoinRequest
 from webapp.workers.rules import Refused
+from webapp.workers.worker_key import WorkerKey
 
 TIMEOUT_SECONDS = 20.0
+_SHARED = (
+    "A worker shares the data folder with the app: mount the app's folder on this machine and name it with "
+    "GRAFTWORK_HOME=/its/path."
+)
 
 
-def join_ask(url: str, token: str) -> JoinAnswer:
-    """Raises Refused with what to do about it."""
-    address = url.rstrip("/") + "/workers/join"
+class TurnedAway(Refused):
+    """The app itself said no, so it knows nothing of this machine."""
+
+
+def join(url: str, token: str, data_dir: Path, host: str) -> JoinAnswer:
+    """Ask with a key that is kept first: whatever happens on the way, the same command may be run again. Raises
+    Refused with what to do about it."""
+    installation = installation_of(data_dir)
+    key = WorkerKey(data_dir, token, host)
     try:
-        response = httpx.post(address, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        raise Refused(f"{url} cannot be reached ({error}). Check the address, and that the app is running.") from error
-    if response.status_code != 200:
-        raise Refused(_why_not(url, response))
-    try:
-        return JoinAnswer.model_validate_json(response.content)
-    except ValidationError as error:
-        raise Refused(f"{url} answers, but not as Graftwork does. Check the address.") from error
+        return _ask(url, token, JoinRequest(key=key.text, installation=installation, host=host))
+    except TurnedAway:
+        if key.is_new:
+            key.forget()
+        raise
 
 
 def url_check(url: str) -> None:
@@ -38,18 +45,32 @@ def url_check(url: str) -> None:
         raise Refused(f"“{url}” is no address of an app. Give it as in the browser: https://graftwork.example.org")
 
 
-def data_dir_check(data_dir: Path, installation: str) -> None:
+def installation_of(data_dir: Path) -> str:
     """Rows and adapters travel through the data folder, so the worker must have the app's own. Raises Refused."""
     try:
-        ours = (data_dir / "installation").read_text()
-    except OSError:
-        ours = ""
-    if ours != installation:
-        found = "belongs to another installation" if ours else "is not a data folder of an app"
-        raise Refused(
-            f"{data_dir} {found}. A worker shares the data folder with the app: mount the app's folder on this "
-            "machine and name it with GRAFTWORK_HOME=/its/path."
-        )
+        installation = (data_dir / "installation").read_text()
+    except (OSError, UnicodeError):
+        installation = ""
+    if not installation:
+        raise Refused(f"{data_dir} is not a data folder of an app. {_SHARED}")
+    return installation
+
+
+def _ask(url: str, token: str, request: JoinRequest) -> JoinAnswer:
+    address = url.rstrip("/") + "/workers/join"
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        response = httpx.post(address, headers=headers, json=request.model_dump(), timeout=TIMEOUT_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise Refused(f"{url} cannot be reached ({error}). Check the address, and that the app is running.") from error
+    if 400 <= response.status_code < 500:
+        raise TurnedAway(_why_not(url, response))
+    if response.status_code != 200:
+        raise Refused(_why_not(url, response))
+    try:
+        return JoinAnswer.model_validate_json(response.content)
+    except ValidationError as error:
+        raise Refused(f"{url} answers, but not as Graftwork does. Check the address.") from error
 
 
 def _why_not(url: str, response: httpx.Response) -> str:

@@ -6,12 +6,24 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
 from django.db import connection
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from webapp import storage
 from webapp.contract.version import graftwork_version
 from webapp.workers.models import Worker
 from webapp.workers.rules import Refused
+
+
+class JoinRequest(BaseModel):
+    """What a machine says of itself beside its token."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str = Field(min_length=32, max_length=200)
+    """A secret of its own, by which it comes back later."""
+    installation: str = Field(max_length=100)
+    """As its data folder says."""
+    host: str = Field(default="", max_length=255)
 
 
 class JoinAnswer(BaseModel):

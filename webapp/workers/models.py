@@ -1,6 +1,5 @@
 """Workers as the admin sees and steers them. The row is what a worker obeys, so it works while the broker is down."""
 
-import hashlib
 import uuid
 from datetime import datetime, timedelta
 
@@ -52,8 +51,6 @@ class Worker(models.Model):
     """Words a job can require, as ["fast", "eu"]."""
     slots = models.PositiveSmallIntegerField(default=1)
     intent = models.CharField(max_length=10, choices=Intent.choices, default=Intent.ACTIVE)
-    token_sha256 = models.CharField(max_length=64, blank=True)
-    """Of the token it joins with; empty for a worker that needs none or may not join any more."""
 
     host = models.CharField(max_length=255, blank=True)
     pid = models.PositiveIntegerField(null=True)
@@ -103,5 +100,39 @@ class Worker(models.Model):
         return Health.LATE if now - self.heartbeat_at > LATE_AFTER else Health.ONLINE
 
 
-def worker_token_sha256(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+class TokenState(models.TextChoices):
+    """What a join token is still good for."""
+
+    UNUSED = "unused", "Not used yet"
+    USED = "used", "Used"
+    EXPIRED = "expired", "Expired"
+    REVOKED = "revoked", "Revoked"
+
+
+class JoinToken(models.Model):
+    """Lets one machine join as this worker, once. Only the hashes of the token and of the machine's key are kept."""
+
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="join_tokens")
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    """Until then it must be used; a machine that has joined may come back later as well."""
+    used_at = models.DateTimeField(null=True)
+    used_from = models.CharField(max_length=300, blank=True)
+    """The machine's name for itself, and its address."""
+    key_sha256 = models.CharField(max_length=64, blank=True)
+    revoked_at = models.DateTimeField(null=True)
+    """Also of a token that was replaced."""
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"join token of {self.worker}"
+
+    def state(self, now: datetime) -> TokenState:
+        if self.revoked_at is not None:
+            return TokenState.REVOKED
+        if self.used_at is not None:
+            return TokenState.USED
+        return TokenState.EXPIRED if self.expires_at <= now else TokenState.UNUSED

@@ -1,6 +1,5 @@
 """What workers can undergo: they register, show that they live, and are steered. All through the database alone."""
 
-import secrets
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,11 +8,11 @@ from uuid import UUID
 import psutil
 from django.db import IntegrityError, transaction
 
-from webapp.audit.recording import settle
 from webapp.clock import database_now
 from webapp.contract.devices import Device, Load
 from webapp.contract.version import RECIPE_VERSION, graftwork_version
-from webapp.workers.models import LOADS_KEPT, Health, Intent, Worker, worker_token_sha256
+from webapp.workers.join_tokens import DEFAULT_HOURS, join_token_make
+from webapp.workers.models import LOADS_KEPT, Health, Intent, JoinToken, Worker
 from webapp.workers.rules import Refused, default_slots, labels_read, most_slots, name_read, slots_check
 
 __all__ = ["Refused"]
@@ -99,7 +98,9 @@ def worker_goodbye(worker_id: UUID, *, host: str, pid: int) -> None:
     Worker.objects.filter(id=worker_id, host=host, pid=pid).update(stopped_at=database_now())
 
 
-def worker_add(*, name: str, labels: Iterable[str] = (), slots: int = 0) -> tuple[Worker, str]:
+def worker_add(
+    *, name: str, labels: Iterable[str] = (), slots: int = 0, hours: int = DEFAULT_HOURS
+) -> tuple[Worker, str]:
     """A worker that is expected, and the token it joins with, told once. 0 slots: decided when it first starts.
 
     Raises Refused.
@@ -107,34 +108,12 @@ def worker_add(*, name: str, labels: Iterable[str] = (), slots: int = 0) -> tupl
     name, read = name_read(name), labels_read(labels)
     if slots != 0:
         slots_check(slots, (), 0)
-    token = _new_token()
     try:
         with transaction.atomic():
-            worker = Worker.objects.create(name=name, labels=read, slots=slots, token_sha256=worker_token_sha256(token))
+            worker = Worker.objects.create(name=name, labels=read, slots=slots)
     except IntegrityError as error:
         raise Refused(f"There is or was a worker “{name}” already. Choose another name.", "name") from error
-    return worker, token
-
-
-def worker_token_renew(worker_id: UUID) -> str:
-    """A new token; the one before is worth nothing any more. Raises Refused."""
-    token = _new_token()
-    changed = Worker.objects.in_service().filter(id=worker_id).update(token_sha256=worker_token_sha256(token))
-    if not changed:
-        raise Refused("A retired worker may not join again. Add a new one.")
-    return token
-
-
-def worker_join(token: str) -> Worker:
-    """The worker this token belongs to. Raises Refused; whether it was wrong, old or retired is not told."""
-    worker = Worker.objects.in_service().filter(token_sha256=worker_token_sha256(token)).first()
-    if worker is None:
-        raise Refused(
-            "This join token is not known: it was mistyped, replaced by a newer one, or its worker was retired. "
-            "Make a new one on the page Workers."
-        )
-    settle(worker)
-    return worker
+    return worker, join_token_make(worker.id, hours)[1]
 
 
 def worker_pause(worker_id: UUID) -> bool:
@@ -153,8 +132,11 @@ def worker_resume(worker_id: UUID) -> bool:
 
 
 def worker_retire(worker_id: UUID) -> bool:
-    """Drained for good: its process ends, its token is forgotten, its name is not given again."""
-    return bool(Worker.objects.in_service().filter(id=worker_id).update(intent=Intent.RETIRED, token_sha256=""))
+    """Drained for good: its process ends, its tokens are worth nothing, its name is not given again."""
+    with transaction.atomic():
+        is_retired = Worker.objects.in_service().filter(id=worker_id).update(intent=Intent.RETIRED) == 1
+        JoinToken.objects.filter(worker_id=worker_id, revoked_at=None).update(revoked_at=database_now())
+    return is_retired
 
 
 @transaction.atomic
@@ -171,7 +153,3 @@ def worker_set(worker_id: UUID, *, labels: Iterable[str], slots: int) -> Worker:
 def _move(worker_id: UUID, to: Intent, *whence: Intent) -> bool:
     """False if it was there already or is retired: retiring cannot be undone."""
     return bool(Worker.objects.filter(id=worker_id, intent__in=whence).update(intent=to))
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)

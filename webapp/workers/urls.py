@@ -10,5 +10,6 @@ urlpatterns = [
     path("join", views_join.join, name="worker-join"),
     path("<uuid:worker_id>", views.worker_detail, name="worker-detail"),
     path("<uuid:worker_id>/token", views.new_token, name="worker-token"),
+    path("<uuid:worker_id>/tokens/<int:token_id>/revoke", views.revoke_token, name="join-token-revoke"),
     path("<uuid:worker_id>/<str:verb>", views.steer, name="worker-steer"),
 ]

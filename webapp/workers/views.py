@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -18,8 +18,9 @@ from webapp.audit.recording import about, note
 from webapp.clock import database_now
 from webapp.workers.board import Card, cards, num_waiting, waiting_note
 from webapp.workers.commands import start_commands
-from webapp.workers.forms import WorkerAddForm, WorkerForm
-from webapp.workers.models import Intent, Worker
+from webapp.workers.forms import TokenForm, WorkerAddForm, WorkerForm
+from webapp.workers.join_tokens import join_token_make, join_token_revoke
+from webapp.workers.models import Intent, JoinToken, TokenState, Worker
 from webapp.workers.rules import Refused
 from webapp.workers.services import (
     worker_add,
@@ -28,10 +29,18 @@ from webapp.workers.services import (
     worker_resume,
     worker_retire,
     worker_set,
-    worker_token_renew,
 )
 
 PAGE_SIZE = 20
+TOKENS_SHOWN = 5
+
+
+class TokenLine(NamedTuple):
+    """A join token as its worker's page lists it."""
+
+    token: JoinToken
+    state: TokenState
+
 
 VERBS: dict[str, tuple[Callable[[uuid.UUID], bool], str]] = {
     "pause": (worker_pause, "{} is paused: it takes no new job, what it runs goes on."),
@@ -84,7 +93,7 @@ def worker_detail(request: HttpRequest, worker_id: uuid.UUID) -> HttpResponse:
             return redirect("worker-detail", worker_id)
     attempts = card.worker.attempts.select_related("job").order_by("-started_at", "-id")
     page = Paginator(attempts, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"card": card, "form": form, "page": page}
+    context = {"card": card, "form": form, "page": page, "tokens": _tokens(card.worker), "token_form": TokenForm()}
     return render(request, "workers/detail.html", context, status=400 if form.errors else 200)
 
 
@@ -109,12 +118,29 @@ def add(request: HttpRequest) -> HttpResponse:
 @require_POST
 def new_token(request: HttpRequest, worker_id: uuid.UUID) -> HttpResponse:
     worker = get_object_or_404(Worker, id=worker_id)
+    about(worker)
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose for how long the token can be used: an hour, a day or a week.")
+        return redirect("worker-detail", worker_id)
     try:
-        token = worker_token_renew(worker.id)
+        _row, token = join_token_make(worker.id, form.cleaned_data["hours"])
     except Refused as error:
         messages.error(request, str(error))
         return redirect("worker-detail", worker_id)
     return _show_token(request, worker, token)
+
+
+@admins_only
+@require_POST
+def revoke_token(request: HttpRequest, worker_id: uuid.UUID, token_id: int) -> HttpResponseRedirect:
+    token = get_object_or_404(JoinToken.objects.select_related("worker"), id=token_id, worker_id=worker_id)
+    about(token)
+    if join_token_revoke(token):
+        messages.success(request, "The token is revoked. A worker that runs goes on; it cannot join with it again.")
+    else:
+        messages.info(request, "Nothing to do: the token was revoked already.")
+    return redirect("worker-detail", worker_id)
 
 
 @admins_only
@@ -140,8 +166,15 @@ def _card_or_404(worker_id: uuid.UUID) -> Card:
     return found[0]
 
 
+def _tokens(worker: Worker) -> list[TokenLine]:
+    """The newest first; older ones are in the audit log."""
+    now = database_now()
+    return [TokenLine(token, token.state(now)) for token in worker.join_tokens.all()[:TOKENS_SHOWN]]
+
+
 def _show_token(request: HttpRequest, worker: Worker, token: str) -> HttpResponse:
     about(worker)
     url = request.build_absolute_uri("/").rstrip("/")
-    context = {"worker": worker, "commands": start_commands(url, token), "url": url}
+    expires_at = worker.join_tokens.latest("id").expires_at
+    context = {"worker": worker, "commands": start_commands(url, token), "url": url, "expires_at": expires_at}
     return render(request, "workers/token.html", context, status=201)

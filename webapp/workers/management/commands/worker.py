@@ -1,6 +1,7 @@
 """`manage.py worker`: run a worker here, for this installation or, with --join, for one that runs elsewhere."""
 
 import os
+import socket
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from webapp.contract.version import graftwork_version
-from webapp.workers.join_client import data_dir_check, join_ask, url_check
+from webapp.workers.join_client import join, url_check
 from webapp.workers.joining import is_readable_by_others
 from webapp.workers.rules import Refused, name_read
 
@@ -47,8 +48,7 @@ class Command(BaseCommand):
         url_check(url)
         if is_readable_by_others(url):
             self.stderr.write("Warning: without https anyone on the way can read the token and the database's address.")
-        answer = join_ask(url, token)
-        data_dir_check(settings.DATA_DIR, answer.installation)
+        answer = join(url, token, settings.DATA_DIR, socket.gethostname())
         if answer.version != graftwork_version():
             self.stderr.write(
                 f"Warning: this is Graftwork {graftwork_version()}, the app is {answer.version}. Jobs that this "
