@@ -48,6 +48,7 @@ def make_version_of(owner: User, rows: list[tuple[str, str]], *, labels: Sequenc
         sha256="0",
         columns=["q", "a"],
         num_rows=len(rows),
+        is_read=True,
     )
     version = DatasetVersion(
         dataset=Dataset.objects.create(owner=owner, name="Rows"),
@@ -58,6 +59,7 @@ def make_version_of(owner: User, rows: list[tuple[str, str]], *, labels: Sequenc
         num_rows=len(rows),
         stats={"labels": {label: [output for _input, output in rows].count(label) for label in labels}},
     )
+    version.rows_path.parent.mkdir(parents=True)
     with rows_writer(version.rows_path) as kept:
         for index, (text, output) in enumerate(rows):
             kept.add((index + 2, text, output, None))

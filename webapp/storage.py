@@ -43,6 +43,11 @@ def upload_path(upload_id: UUID) -> Path:
     return uploads_dir() / str(upload_id)
 
 
+def upload_reading_dir(upload_id: UUID) -> Path:
+    """What was read from the file, as a cache: see webapp/datasets/reading."""
+    return uploads_dir() / f"{upload_id}.reading"
+
+
 def dataset_rows_path(version_id: UUID) -> Path:
     """A dataset version's normalised rows."""
     return datasets_dir() / str(version_id) / "rows.parquet"

@@ -77,16 +77,6 @@ def test_another_choice_is_shown_without_the_page_around_it(send: Send, alice_cl
     assert alice_client.get(url, {"input": "q", "output": "q"}, headers=HTMX).status_code == 200
 
 
-def test_a_large_file_is_checked_in_a_second_request(
-    send: Send, alice_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("webapp.datasets.views_upload.CHECK_AT_ONCE_BYTES", 10)
-    url = send(good_csv()).json()["url"]
-    page = text(alice_client.get(url))
-    assert f'hx-get="{url}?input=question&amp;output=answer"' in page and "Rows that can be used" not in page
-    assert "Rows that can be used" in text(alice_client.get(url, PAIRS, headers=HTMX))
-
-
 def test_bad_rows_are_offered_to_be_left_out(send: Send, alice_client: Client) -> None:
     url = send(good_csv() + "broken,\n,broken\n").json()["url"]
     assert "Leave these 2 rows out and save" in text(alice_client.get(url))

@@ -14,6 +14,7 @@ from tests.datasets.files import GOOD_PAIRS, chat, good_chats, good_csv, jsonl
 from webapp.contract.rows import ROW_COLUMNS, Message
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.rows_file import rows_page
+from webapp.datasets.services import upload_delete
 
 PAIRS = {"input": "question", "output": "answer"}
 
@@ -216,9 +217,7 @@ def test_nothing_is_left_when_storing_fails(
         patch.setattr(DatasetVersion, "save", fail)
         with pytest.raises(RuntimeError):
             saved(good_csv(), **PAIRS)
-    upload = Upload.objects.get()
-    upload.path.unlink()
-    upload.delete()
+    upload_delete(Upload.objects.get())
     nothing_left()
 
 

@@ -9,13 +9,15 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from tests.datasets.conftest import JSON, Send
+from tests.datasets.conftest import JSON, Send, files_in
 from tests.datasets.files import GOOD_PAIRS, good_chats, good_csv, good_jsonl
 from tests.datasets.test_readers_refuse import ARRAY
 from tests.datasets.test_readers_refuse import CSV as BAD_CSV
 from tests.datasets.test_readers_refuse import JSON as BAD_JSON
 from webapp.datasets.models import Upload
 from webapp.datasets.names import file_name_cleaned
+from webapp.datasets.readers import FileRefused, source_of
+from webapp.datasets.reading.table import table_write
 
 BAD_FILES = [
     (kind, what, name)
@@ -80,13 +82,13 @@ def test_a_single_column_is_refused_with_what_separates_columns(send: Send) -> N
     assert (problem["code"], problem["column"]) == ("one_column", "text")
 
 
-def test_more_rows_than_we_take_are_refused(
-    send: Send, monkeypatch: pytest.MonkeyPatch, nothing_left: Callable[[], None]
-) -> None:
-    monkeypatch.setattr("webapp.datasets.services.MAX_ROWS", 10)
-    assert (problem := send(good_csv()).json())["code"] == "too_many_rows"
-    assert problem["line"] == 12
-    nothing_left()
+def test_more_rows_than_we_take_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.datasets.reading.table.MAX_ROWS", 10)
+    (tmp_path / "file").write_text(good_csv())
+    with pytest.raises(FileRefused) as refused:
+        table_write(source_of(tmp_path / "file", "rows.csv"), tmp_path / "table", print, print)
+    assert (refused.value.problem.code, refused.value.problem.line) == ("too_many_rows", 12)
+    assert [path.name for path in tmp_path.glob("table*")] == []
 
 
 def test_no_file_is_told(alice_client: Client, nothing_left: Callable[[], None]) -> None:
@@ -119,7 +121,8 @@ def test_a_file_lies_under_our_name_not_theirs(send: Send, data_dir: Path) -> No
     send(good_csv(), "../../evil.csv")
     upload = Upload.objects.get()
     assert upload.file_name == "evil.csv"
-    assert [path for path in data_dir.rglob("*") if path.is_file()] == [data_dir / "uploads" / str(upload.id)]
+    names = {str(path.relative_to(data_dir / "uploads")).split("/")[0] for path in files_in(data_dir)}
+    assert names == {str(upload.id), f"{upload.id}.reading"}
 
 
 def test_nothing_is_left_when_the_database_fails(

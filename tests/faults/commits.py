@@ -21,6 +21,7 @@ from webapp.accounts.models import User  # noqa: E402
 from webapp.adapters.services import adapter_store  # noqa: E402
 from webapp.base_models.models import BaseModel  # noqa: E402
 from webapp.datasets.models import DatasetVersion, Upload  # noqa: E402
+from webapp.datasets.reading.start import reading_here  # noqa: E402
 from webapp.datasets.services import dataset_create, upload_create  # noqa: E402
 from webapp.jobs.accept import job_create, job_retry  # noqa: E402
 from webapp.jobs.models import Job, State  # noqa: E402
@@ -49,7 +50,9 @@ def take_upload(_root: Path) -> None:
 
 
 def save_dataset(_root: Path) -> None:
-    dataset_create(User.objects.get(), Upload.objects.get(), name="Rows", mapping={"input": "q", "output": "a"})
+    upload, mapping = Upload.objects.get(), {"input": "q", "output": "a"}
+    reading_here(upload, mapping)
+    dataset_create(User.objects.get(), upload, name="Rows", mapping=mapping)
 
 
 def accept_job(_root: Path) -> None:

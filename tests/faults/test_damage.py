@@ -22,6 +22,7 @@ from webapp.adapters.models import AdapterVersion
 from webapp.clock import database_now
 from webapp.contract.checkpoint import checkpoint_folders
 from webapp.datasets.models import DatasetVersion
+from webapp.datasets.reading.start import reading_here
 from webapp.datasets.rows_file import RowsDamaged, rows_verify
 from webapp.datasets.services import dataset_version_create, upload_create
 from webapp.jobs.models import Job, JobEvent, State
@@ -213,9 +214,14 @@ def test_damaged_rows_saved_anew_are_another_version(alice: User) -> None:
     mapping = {"input": "q", "output": "a"}
     version = make_version(alice)
     upload = upload_create(alice, ContentFile(CSV.encode()), "rows.csv")
-    first = dataset_version_create(version.dataset, upload, mapping=mapping)
-    assert dataset_version_create(version.dataset, upload, mapping=mapping) == first
+
+    def save() -> DatasetVersion:
+        reading_here(upload, mapping)
+        return dataset_version_create(version.dataset, upload, mapping=mapping)
+
+    first = save()
+    assert save() == first
     first.rows_path.write_bytes(b"PAR1")
     scrub_tomorrow()
-    again = dataset_version_create(version.dataset, upload, mapping=mapping)
+    again = save()
     assert again != first and _is_whole(again)

@@ -10,6 +10,7 @@ from django.db.models import Max, Prefetch
 from webapp.accounts.models import User
 from webapp.contract.tasks import TASK_WORDS
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
+from webapp.datasets.services import upload_noted
 from webapp.samples.catalogue import SAMPLES
 
 PAGE_SIZE = 50
@@ -33,6 +34,7 @@ def listing(user: User, page_number: str | None = None) -> dict[str, Any]:
         .prefetch_related(Prefetch("versions", queryset=newest_first))
         .order_by("-created_at")
     )
+    waiting = Upload.objects.visible_to(user).filter(versions=None).order_by("-created_at")
     page = Paginator(datasets, PAGE_SIZE).get_page(page_number)
     lines = [
         Line(dataset, version, TASK_WORDS[version.task][0], dataset.last_used_at)  # type: ignore[attr-defined]
@@ -42,7 +44,7 @@ def listing(user: User, page_number: str | None = None) -> dict[str, Any]:
     return {
         "page": page,
         "lines": lines,
-        "waiting": Upload.objects.visible_to(user).filter(versions=None).order_by("-created_at")[:10],
+        "waiting": [upload_noted(upload) for upload in waiting[:10]],
         "samples": SAMPLES.values(),
         "limit_bytes": settings.UPLOAD_LIMIT_BYTES,
     }

@@ -17,18 +17,22 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
 
 class Upload(models.Model):
-    """A file that can be read to its end, waiting for its owner to say which column is what."""
+    """A file somebody sent, waiting for its owner to say which column is what."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     file_name = models.CharField(max_length=200)
-    format = models.CharField(max_length=10)
+    format = models.CharField(max_length=10, default="")
     """csv, jsonl, or json (one list)"""
     size_bytes = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
-    columns = models.JSONField()
+    columns = models.JSONField(default=list)
     """Names in the order of the file."""
-    num_rows = models.IntegerField()
+    num_rows = models.IntegerField(default=0)
+    is_read = models.BooleanField(default=False)
+    """Whether format, columns and number of rows are known: the file was read to its end once."""
+    refusal = models.JSONField(null=True)
+    """The RowProblem for which the file cannot be used. Nothing is kept of the file then."""
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UploadQuerySet.as_manager()

@@ -68,12 +68,9 @@ class RowStats:
         is_repeating = len(outputs) >= 2 and len(outputs) * ROWS_A_LABEL <= self.num_rows
         return dict(outputs.most_common()) if is_repeating else {}
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "labels": self.labels,
-            "lengths": {role: lengths.as_json() for role, lengths in self._lengths.items()},
-            "duplicates": self.num_rows - self.num_different,
-        }
+    @property
+    def lengths(self) -> dict[str, dict[str, Any]]:
+        return {role: lengths.as_json() for role, lengths in self._lengths.items()}
 
     def warnings(self) -> list[RowProblem]:
         """What is allowed and yet worth a look."""

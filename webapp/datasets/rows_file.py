@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from webapp import storage
 from webapp.contract.rows import ROW_COLUMNS, Row
 
 SCHEMA = pa.schema(zip(ROW_COLUMNS, (pa.int64(), pa.string(), pa.string(), pa.string()), strict=True))
@@ -96,18 +96,23 @@ def rows_table(path: Path, sha256: str) -> pa.Table:
 
 @contextmanager
 def rows_writer(path: Path) -> Iterator[RowsWriter]:
-    """The file stands at `path` once the block ends well; its folder is gone if it does not."""
-    path.parent.mkdir(parents=True)
-    part = path.with_suffix(".part")
+    """The file stands at `path` once the block ends well, and nothing of it if it does not."""
+    part = path.with_suffix(".writing")
     try:
         with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
             rows = RowsWriter(writer)
             yield rows
             rows.flush()
-        storage.file_settle(part, path)
-    except BaseException:
-        storage.folder_delete(path.parent)
-        raise
+        file_settle(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def file_settle(part: Path, path: Path) -> None:
+    """Bring a wholly written file to the disk, and give it its name."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
 
 
 def rows_page(path: Path, start: int, count: int) -> list[Row]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import uuid
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.core.files.base import File
 from django.db import transaction
@@ -13,16 +14,15 @@ from webapp import storage
 from webapp.accounts.models import User
 from webapp.audit.recording import about, settle
 from webapp.contract.rows import RowProblem
-from webapp.datasets.mapping import Mapping, is_chat_name
+from webapp.datasets.mapping import Mapping
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.names import file_name_cleaned
-from webapp.datasets.readers import Source, read_rows, source_of
-from webapp.datasets.readers.record import refusal
-from webapp.datasets.rows_check import MAX_PROBLEMS, RowsCheck, rows_check
-from webapp.datasets.rows_file import rows_writer
+from webapp.datasets.reading.folder import Progress, TableFacts
+from webapp.datasets.reading.start import Reading, folder_of, reading_forget, reading_here, reading_of
+from webapp.datasets.rows_check import MAX_PROBLEMS, RowsCheck
 from webapp.samples.catalogue import SAMPLES, sample_path
 
-MAX_ROWS = 2_000_000
+REFUSALS_KEPT = timedelta(days=1)
 
 
 class MappingRefused(Exception):
@@ -32,7 +32,7 @@ class MappingRefused(Exception):
         self.check = check
         self.problems = [check.too_few] if check.too_few and not check.problems else check.problems
         self.num_problems = check.num_problems
-        self.num_good = check.stats.num_rows
+        self.num_good = check.num_rows
         self.can_skip = check.too_few is None
         super().__init__(self._message())
 
@@ -52,21 +52,17 @@ class DatasetInUse(Exception):
         super().__init__(f"The dataset stays: {'a job uses' if len(jobs) == 1 else 'jobs use'} it ({named}).")
 
 
-class _Content(NamedTuple):
-    columns: list[str]
-    num_rows: int
+class NotChecked(Exception):
+    """The rows under this mapping were not checked yet, so nothing can be saved."""
 
 
 def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
-    """Keep a file that can be read to its end. Raises FileRefused."""
+    """Keep a file as it is. What it holds is not known yet."""
     upload = Upload(owner=owner, file_name=file_name_cleaned(name))
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     part = upload.path.with_suffix(".part")
     try:
         upload.size_bytes, upload.sha256 = _copy(file, part)
-        source = source_of(part, upload.file_name)
-        upload.format = source.format
-        upload.columns, upload.num_rows = _content_of(source)
         storage.file_settle(part, upload.path)
         with transaction.atomic():
             upload.save(force_insert=True)
@@ -78,31 +74,51 @@ def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
     return upload
 
 
+def upload_read(upload: Upload, mapping: Mapping | None = None, *, wait: float = 0) -> Reading:
+    """What is known of the file by now, with the check of a mapping if one is given. Of a file that turns out to be
+    unusable only the reason is kept."""
+    if upload.refusal:
+        return Reading(TableFacts(refusal=RowProblem.model_validate(upload.refusal)), None, None, Progress())
+    reading = reading_of(upload, mapping, wait=wait)
+    if reading.facts:
+        _note(upload, reading.facts)
+    return reading
+
+
+def upload_noted(upload: Upload) -> Upload:
+    """With what its reading told meanwhile, if it has ended."""
+    if not upload.is_read and not upload.refusal and (facts := folder_of(upload).facts()):
+        _note(upload, facts)
+    return upload
+
+
 def upload_delete(upload: Upload) -> None:
     """Drop a file that became no dataset. Raises ProtectedError if it did."""
-    path = upload.path
+    upload_id, path = upload.id, upload.path
     with transaction.atomic():
         about(upload)
         upload.delete()
         settle()
     storage.folder_delete(path)
+    reading_forget(upload_id)
 
 
-def upload_source(upload: Upload) -> Source:
-    return source_of(upload.path, upload.file_name)
+def refused_uploads_forget(now: datetime) -> int:
+    """Of files that could not be used the reason is shown for a day; returns how many are forgotten."""
+    return Upload.objects.filter(created_at__lt=now - REFUSALS_KEPT).exclude(refusal=None).delete()[0]
 
 
 def dataset_create(
     owner: User, upload: Upload, *, name: str, mapping: Mapping, skip_bad_rows: bool = False
 ) -> DatasetVersion:
-    """A new dataset with its first version. Raises MappingRefused."""
+    """A new dataset with its first version. Raises NotChecked, MappingRefused."""
     return _version_store(Dataset(owner=owner, name=name), upload, mapping, skip_bad_rows)
 
 
 def dataset_version_create(
     dataset: Dataset, upload: Upload, *, mapping: Mapping, skip_bad_rows: bool = False
 ) -> DatasetVersion:
-    """A next version; the latest one again if it holds the very same rows. Raises MappingRefused."""
+    """A next version; the latest one again if it holds the very same rows. Raises NotChecked, MappingRefused."""
     return _version_store(dataset, upload, mapping, skip_bad_rows)
 
 
@@ -115,6 +131,10 @@ def dataset_from_sample(owner: User, sample_id: str) -> Dataset:
     with sample_path(sample_id).open("rb") as file:
         upload = upload_create(owner, File(file), sample.file_name)
     try:
+        # The app's own file, so it may be read here.
+        facts = reading_here(upload, dict(sample.mapping)).facts
+        assert facts is not None
+        _note(upload, facts)
         return dataset_create(owner, upload, name=sample.title, mapping=dict(sample.mapping)).dataset
     except BaseException:
         upload_delete(upload)
@@ -130,13 +150,30 @@ def dataset_delete(dataset: Dataset) -> None:
             about(dataset)
             dataset.delete()
             unused = Upload.objects.filter(id__in=[version.upload_id for version in versions], versions=None)
-            paths += [upload.path for upload in unused]
+            uploads = [(upload.id, upload.path) for upload in unused]
             unused.delete()
             settle()
     except ProtectedError as error:
         raise DatasetInUse(sorted(str(item) for item in error.protected_objects)) from error
     for path in paths:
         storage.folder_delete(path)
+    for upload_id, path in uploads:
+        storage.folder_delete(path)
+        reading_forget(upload_id)
+
+
+def _note(upload: Upload, facts: TableFacts) -> None:
+    """Record what reading told, once."""
+    if facts.refusal and not upload.is_read:
+        upload.refusal = facts.refusal.model_dump()
+        upload.size_bytes = 0
+        upload.save(update_fields=["refusal", "size_bytes"])
+        storage.folder_delete(upload.path)
+        reading_forget(upload.id)
+    elif not upload.is_read:
+        upload.format, upload.columns, upload.num_rows = facts.format, facts.columns, facts.num_rows
+        upload.is_read = True
+        upload.save(update_fields=["format", "columns", "num_rows", "is_read"])
 
 
 def _copy(file: "File[bytes]", part: Path) -> tuple[int, str]:
@@ -151,40 +188,18 @@ def _copy(file: "File[bytes]", part: Path) -> tuple[int, str]:
     return size_bytes, digest.hexdigest()
 
 
-def _content_of(source: Source) -> _Content:
-    """Reads the file to its end, so that nothing in it comes as a surprise later. Raises FileRefused."""
-    columns: dict[str, None] = {}
-    num_rows = 0
-    for record in read_rows(source):
-        num_rows += 1
-        if len(record.values) != len(columns) or not record.values.keys() <= columns.keys():
-            columns.update(dict.fromkeys(record.values))
-        if num_rows > MAX_ROWS:
-            message = f"The file has more than {MAX_ROWS:,} rows."
-            raise refusal("too_many_rows", message, "Upload a part of them.", line=record.line)
-    names = list(columns)
-    if len(names) == 1 and not is_chat_name(names[0]) and not isinstance(record.values[names[0]], list):
-        raise refusal(
-            "one_column",
-            f"The file has a single column, “{names[0]}”; an input and an output are needed.",
-            "Separate columns by comma, semicolon, tab or bar. A single column of conversations is called messages.",
-            column=names[0],
-        )
-    return _Content(names, num_rows)
-
-
 def _version_store(dataset: Dataset, upload: Upload, mapping: Mapping, skip_bad_rows: bool) -> DatasetVersion:
+    check = upload_read(upload, mapping).check
+    if check is None:
+        raise NotChecked
+    if check.too_few or (check.num_problems and not skip_bad_rows):
+        raise MappingRefused(check)
     version_id = uuid.uuid4()
     path = storage.dataset_rows_path(version_id)
-    with rows_writer(path) as rows:
-        check = rows_check(upload_source(upload), mapping, rows.add)
-        if check.too_few or (check.num_problems and not skip_bad_rows):
-            raise MappingRefused(check)
-    version = DatasetVersion(
-        id=version_id, dataset=dataset, upload=upload, mapping=mapping, rows_sha256=rows.sha256, **_described(check)
-    )
+    version = DatasetVersion(id=version_id, dataset=dataset, upload=upload, mapping=mapping, **_described(check))
     stored = None
     try:
+        _rows_take(folder_of(upload).rows_path(mapping), path)
         with transaction.atomic():
             stored = _version_insert(version)
             settle(stored.dataset)
@@ -194,14 +209,24 @@ def _version_store(dataset: Dataset, upload: Upload, mapping: Mapping, skip_bad_
     return stored
 
 
+def _rows_take(checked: Path, path: Path) -> None:
+    """Move the checked rows to where the dataset keeps them. Of two who save them at once, one raises NotChecked."""
+    path.parent.mkdir(parents=True)
+    try:
+        storage.file_settle(checked, path)
+    except FileNotFoundError:
+        raise NotChecked from None
+
+
 def _described(check: RowsCheck) -> dict[str, Any]:
-    problems: list[RowProblem] = [*check.stats.warnings(), *check.problems][:MAX_PROBLEMS]
+    problems: list[RowProblem] = [*check.warnings, *check.problems][:MAX_PROBLEMS]
     return {
-        "num_rows": check.stats.num_rows,
+        "rows_sha256": check.rows_sha256,
+        "num_rows": check.num_rows,
         "num_skipped": check.num_problems,
         "problems": [problem.model_dump() for problem in problems],
-        "stats": check.stats.as_json(),
-        "task_guess": "classify" if check.stats.labels else "generate",
+        "stats": check.stats,
+        "task_guess": "classify" if check.labels else "generate",
     }
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from webapp.accounts.models import User
 from webapp.contract.rows import RowProblem
@@ -21,20 +22,18 @@ from webapp.datasets.mapping import Mapping, mapping_guess, pairs_guess
 from webapp.datasets.models import Dataset, DatasetVersion, Upload
 from webapp.datasets.names import dataset_name_from
 from webapp.datasets.preview import preview_of
-from webapp.datasets.readers import FileRefused
-from webapp.datasets.rows_check import RowsCheck, rows_check
+from webapp.datasets.reading.start import Reading, reading_retry
+from webapp.datasets.reading_answers import created_json, problem_of, unchecked_json, unread_json, wait_seconds
 from webapp.datasets.services import (
     MappingRefused,
+    NotChecked,
     dataset_create,
     dataset_version_create,
     upload_create,
     upload_delete,
-    upload_source,
+    upload_read,
 )
 from webapp.datasets.upload_limit import is_too_large, too_large
-
-CHECK_AT_ONCE_BYTES = 5_000_000
-"""A larger file is checked in a second request, so that the page itself is there at once."""
 
 _NO_FILE = RowProblem(code="no_file", message="No file was sent.", hint="Choose a CSV or JSONL file first.")
 
@@ -50,22 +49,14 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _upload_refused(request, too_large(), status=413)
     if not isinstance(file, UploadedFile):
         return _upload_refused(request, _NO_FILE, status=422)
-    try:
-        kept = upload_create(request.user, file, file.name or "file")
-    except FileRefused as refused:
-        return _upload_refused(request, refused.problem, status=422)
-    url = reverse("upload-detail", args=[kept.id])
+    kept = upload_create(request.user, file, file.name or "file")
+    reading = upload_read(kept, wait=wait_seconds(request))
+    if reading.facts and reading.facts.refusal:
+        upload_delete(kept)
+        return _upload_refused(request, reading.facts.refusal, status=422)
     if prefers_json(request):
-        body = {
-            "id": str(kept.id),
-            "url": url,
-            "file_name": kept.file_name,
-            "columns": kept.columns,
-            "num_rows": kept.num_rows,
-            "guess": mapping_guess(kept.columns),
-        }
-        return JsonResponse(body, status=201, headers={"Location": url})
-    return redirect(url)
+        return created_json(kept, reading)
+    return redirect("upload-detail", kept.id)
 
 
 @require_http_methods(["GET", "POST"])
@@ -74,6 +65,9 @@ def upload_detail(request: HttpRequest, upload_id: str) -> HttpResponse:
     user = request.user
     assert isinstance(user, User)
     kept = get_object_or_404(Upload.objects.visible_to(user), id=upload_id)
+    reading = _read(request, kept)
+    if answer := _until_read(request, kept, reading, {}):
+        return answer
     if request.method == "GET":
         name_form = NameForm(initial={"name": dataset_name_from(kept.file_name)})
         return _mapping_page(request, kept, {"name_form": name_form})
@@ -97,6 +91,9 @@ def remap(request: HttpRequest, dataset_id: str) -> HttpResponse:
     dataset = get_object_or_404(Dataset.objects.visible_to(request.user), id=dataset_id)
     latest = dataset.latest
     page: dict[str, Any] = {"dataset": dataset, "present": latest.mapping}
+    reading = _read(request, latest.upload)
+    if answer := _until_read(request, latest.upload, reading, page):
+        return answer
     if request.method == "GET":
         return _mapping_page(request, latest.upload, page)
     roles = page["roles"] = roles_form(latest.upload.columns, request.POST)
@@ -123,15 +120,41 @@ def discard(request: HttpRequest, upload_id: str) -> HttpResponse:
     return redirect("dataset-list")
 
 
+def _read(request: HttpRequest, kept: Upload) -> Reading:
+    if "again" in request.GET:
+        reading_retry(kept)
+    return upload_read(kept, wait=wait_seconds(request))
+
+
+def _until_read(request: HttpRequest, kept: Upload, reading: Reading, page: dict[str, Any]) -> HttpResponse | None:
+    """The answer while the file is read, or if it cannot be; None once its columns are known."""
+    is_read = reading.facts is not None and not reading.facts.refusal
+    if prefers_json(request):
+        return unread_json(kept, reading) if request.method == "GET" or not is_read else None
+    is_poll = request.htmx and request.htmx.target == "reading"  # type: ignore[attr-defined]
+    if is_read:
+        return HttpResponseClientRedirect(request.path) if is_poll else None
+    return render(
+        request, "datasets/_reading.html" if is_poll else "datasets/reading.html",
+        {**page, "upload": kept, "reading": reading, "problem": problem_of(reading), "address": request.path},
+    )  # fmt: skip
+
+
 def _save(
     request: HttpRequest, kept: Upload, page: dict[str, Any], save: Callable[[bool], DatasetVersion]
 ) -> HttpResponse:
+    mapping: Mapping = page["roles"].cleaned_data
+    reading = upload_read(kept, mapping, wait=wait_seconds(request))
     try:
         version = save(request.POST.get("skip_bad_rows", "") in ("yes", "true", "on", "1"))
+    except NotChecked:
+        if prefers_json(request):
+            return unchecked_json(request, reading)
+        return _mapping_page(request, kept, page)
     except MappingRefused as refused:
         if prefers_json(request):
             return refusal_json(_summary(refused), status=422, problems=refused.problems)
-        return _mapping_page(request, kept, {**page, "check": refused.check, "refused": _summary(refused)}, status=422)
+        return _mapping_page(request, kept, {**page, "refused": _summary(refused)}, status=422)
     url = reverse("dataset-detail", args=[version.dataset_id])
     if prefers_json(request):
         body = {"version_id": str(version.id), "dataset_id": str(version.dataset_id), "url": url}
@@ -171,19 +194,18 @@ def _mapping_page(request: HttpRequest, kept: Upload, page: dict[str, Any], *, s
     """The whole page, or for htmx the part below the choice of columns."""
     roles: RolesForm = page.get("roles") or _chosen_roles(request, kept, page.get("present"))
     mapping: Mapping = roles.cleaned_data if roles.is_valid() else {}
-    check: RowsCheck | None = page.get("check")
-    is_small = kept.size_bytes <= CHECK_AT_ONCE_BYTES
-    if check is None and mapping and (is_small or request.htmx):  # type: ignore[attr-defined]
-        check = rows_check(upload_source(kept), mapping)
+    reading = upload_read(kept, mapping or None, wait=wait_seconds(request))
     context = {
         **page,
         "upload": kept,
         "roles": roles,
         "is_chat": isinstance(roles, ChatForm),
-        "preview": preview_of(upload_source(kept), kept.columns, mapping),
+        "preview": preview_of(reading.facts, mapping) if reading.facts else None,
         "mapping": mapping,
-        "mapping_query": urlencode(mapping),
-        "check": check,
+        "address": f"{request.path}?{urlencode(mapping)}",
+        "reading": reading,
+        "check": reading.check,
+        "problem": reading.failure,
     }
     name = "datasets/_check.html" if request.htmx else "datasets/mapping.html"  # type: ignore[attr-defined]
     return render(request, name, context, status=status)

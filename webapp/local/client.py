@@ -8,6 +8,9 @@ from typing import Any
 
 import httpx
 
+ACCEPTED = 202
+"""Not done yet: to be asked again."""
+
 
 class Refused(Exception):
     """The app said no; the message is the app's own."""
@@ -26,8 +29,17 @@ class Client:
     def dataset_upload(self, path: Path, *, name: str, mapping: dict[str, str]) -> str:
         """Upload, map, save. Returns the dataset version's id."""
         with path.open("rb") as file:
-            upload = self._post("/datasets/upload", files={"file": (path.name, file)})
-        return str(self._post(upload["url"], data={"name": name, **mapping})["version_id"])
+            sent = self._send("/datasets/upload", files={"file": (path.name, file)})
+        # A large file is read, and its rows are checked, after the request was answered.
+        url = sent.json()["url"]
+        while sent.status_code == ACCEPTED:
+            time.sleep(1)
+            sent = self._ok(self.http.get(url, headers={"Accept": "application/json"}))
+        saved = self._send(url, data={"name": name, **mapping})
+        while saved.status_code == ACCEPTED:
+            time.sleep(1)
+            saved = self._send(url, data={"name": name, **mapping})
+        return str(saved.json()["version_id"])
 
     def job_start(self, **fields: str) -> str:
         """Fields as on the page “New job”. Returns the job's address."""
@@ -43,8 +55,11 @@ class Client:
             time.sleep(1)
 
     def _post(self, url: str, **content: Any) -> dict[str, Any]:
+        return dict(self._send(url, **content).json())
+
+    def _send(self, url: str, **content: Any) -> httpx.Response:
         headers = {"Accept": "application/json", **self._token()}
-        return dict(self._ok(self.http.post(url, headers=headers, **content)).json())
+        return self._ok(self.http.post(url, headers=headers, **content))
 
     def _token(self) -> dict[str, str]:
         return {"X-CSRFToken": self.http.cookies["csrftoken"]}

@@ -11,6 +11,8 @@ from webapp.accounts.throttle import allowances_forget
 from webapp.base_models.leftovers import hub_leftovers_remove
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.job_dir import CHECKPOINTS
+from webapp.datasets.reading.start import old_readings_remove
+from webapp.datasets.services import refused_uploads_forget
 from webapp.errands.services import errands_forget
 from webapp.jobs.models import Job
 from webapp.upkeep.stray_files import stray_files_collect
@@ -28,6 +30,8 @@ def tidy(now: datetime) -> None:
     hub_leftovers_remove()
     old_checkpoints_remove(now)
     errands_forget(now)
+    refused_uploads_forget(now)
+    old_readings_remove(now)
     allowances_forget(now)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:

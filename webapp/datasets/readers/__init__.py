@@ -9,6 +9,7 @@ from webapp.datasets.readers.json_array import read_json_array
 from webapp.datasets.readers.jsonl_rows import read_jsonl
 from webapp.datasets.readers.kinds import HEAD_BYTES, Encoding, encoding_of
 from webapp.datasets.readers.record import FileRefused, Record, Value, refusal
+from webapp.datasets.readers.text import Counted, uncounted
 
 __all__ = ["FileRefused", "Record", "Source", "Value", "read_rows", "source_of"]
 
@@ -37,9 +38,9 @@ def source_of(path: Path, file_name: str) -> Source:
     return Source(path, _format_of(head, encoding, PurePath(file_name).suffix.lower()), encoding)
 
 
-def read_rows(source: Source) -> Iterator[Record]:
+def read_rows(source: Source, read: Counted = uncounted) -> Iterator[Record]:
     """All rows in order. Raises FileRefused, also half-way."""
-    rows = _READERS[source.format](source.path, source.encoding)
+    rows = _READERS[source.format](source.path, source.encoding, read)
     first = next(rows, None)
     if first is None:
         hint = "Put at least one row below the column names; a dataset needs many more."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webapp.datasets.readers.kinds import Encoding
 from webapp.datasets.readers.names import columns_checked
 from webapp.datasets.readers.record import FileRefused, Record, refusal
-from webapp.datasets.readers.text import open_text, read_lines
+from webapp.datasets.readers.text import Counted, open_text, read_lines
 
 MAX_CELL_CHARS = 1_000_000
 MAX_ROW_CHARS = 4_000_000
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 csv.field_size_limit(MAX_CELL_CHARS)
 
 
-def read_csv(path: Path, encoding: Encoding) -> Iterator[Record]:
+def read_csv(path: Path, encoding: Encoding, read: Counted) -> Iterator[Record]:
     """Raises FileRefused for anything that would shift texts into the wrong row or column."""
-    with open_text(path, encoding) as text:
+    with open_text(path, encoding, read) as text:
         lines = read_lines(text)
         skipped, first = _first_line(lines)
         delimiter = delimiter_of(first)

@@ -9,15 +9,15 @@ from typing import TextIO
 from webapp.datasets.readers.json_values import DECODER, Columns, refused_json
 from webapp.datasets.readers.kinds import Encoding
 from webapp.datasets.readers.record import Record, refusal
-from webapp.datasets.readers.text import MAX_LINE_CHARS, line_too_long, open_text, refuse_control
+from webapp.datasets.readers.text import MAX_LINE_CHARS, Counted, line_too_long, open_text, refuse_control
 
 _CHUNK_CHARS = 1 << 18
 
 
-def read_json_array(path: Path, encoding: Encoding) -> Iterator[Record]:
+def read_json_array(path: Path, encoding: Encoding, read: Counted) -> Iterator[Record]:
     """`line` of a record is where its object begins. Raises FileRefused."""
     columns = Columns()
-    with open_text(path, encoding) as text:
+    with open_text(path, encoding, read) as text:
         window = _Window(text)
         window.expect("[")
         is_first = True

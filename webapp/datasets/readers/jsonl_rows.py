@@ -7,13 +7,13 @@ from pathlib import Path
 from webapp.datasets.readers.json_values import DECODER, Columns, refused_json
 from webapp.datasets.readers.kinds import Encoding
 from webapp.datasets.readers.record import Record
-from webapp.datasets.readers.text import open_text, read_lines
+from webapp.datasets.readers.text import Counted, open_text, read_lines
 
 
-def read_jsonl(path: Path, encoding: Encoding) -> Iterator[Record]:
+def read_jsonl(path: Path, encoding: Encoding, read: Counted) -> Iterator[Record]:
     """Blank lines are skipped. Raises FileRefused."""
     columns = Columns()
-    with open_text(path, encoding) as text:
+    with open_text(path, encoding, read) as text:
         for number, line in enumerate(read_lines(text), start=1):
             if line.isspace():
                 continue

@@ -2,11 +2,11 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from webapp.datasets.readers.kinds import Encoding
 from webapp.datasets.readers.record import FileRefused, refusal
@@ -17,10 +17,29 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_BYTES = 1 << 16
 
 
+Counted = Callable[[int], None]
+"""Is called with the number of bytes each time some were read."""
+
+
+def uncounted(_num_bytes: int) -> None:
+    """For readers whose progress is not of interest."""
+
+
+class _CountedFile(FileIO):
+    def __init__(self, path: Path, read: Counted) -> None:
+        super().__init__(path)
+        self._read = read
+
+    def readinto(self, buffer: Any) -> int | None:
+        num_bytes = super().readinto(buffer)
+        self._read(num_bytes or 0)
+        return num_bytes
+
+
 @contextmanager
-def open_text(path: Path, encoding: Encoding) -> Iterator[TextIO]:
+def open_text(path: Path, encoding: Encoding, read: Counted = uncounted) -> Iterator[TextIO]:
     """Line ends of any kind arrive as a single newline. Raises FileRefused where bytes are no text."""
-    with path.open("rb") as file:
+    with BufferedReader(_CountedFile(path, read), _CHUNK_BYTES) as file:
         file.seek(encoding.skip_bytes)
         try:
             yield TextIOWrapper(file, encoding.name, newline=None)

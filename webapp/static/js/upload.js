@@ -42,7 +42,7 @@
 
   const showReading = () => {
     bar.removeAttribute("value");
-    part("progress-words").textContent = "Uploaded. Checking every row of the file";
+    part("progress-words").textContent = "Uploaded. Reading the file";
   };
 
   const finish = () => {
@@ -53,7 +53,7 @@
     } catch {
       answer = null;
     }
-    if (status === 201 && answer) {
+    if ((status === 201 || status === 202) && answer) { // 202: the page that is opened shows how far reading is
       location.assign(answer.url);
       return;
     }
@@ -80,6 +80,7 @@
     request = new XMLHttpRequest();
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
+    request.setRequestHeader("Prefer", "respond-async");
     request.setRequestHeader("X-CSRFToken", form.elements.csrfmiddlewaretoken.value);
     request.upload.addEventListener("progress", showProgress(performance.now()));
     request.upload.addEventListener("load", showReading);
