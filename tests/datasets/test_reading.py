@@ -62,13 +62,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str] | None]:
 def all_places_taken() -> Iterator[None]:
     """As if other files were being read, so that no child starts."""
     storage.run_dir().mkdir(exist_ok=True)
-    held = [start._locked(storage.run_dir() / f"reading-{number}.lock") for number in range(start.NUM_AT_ONCE)]
-    assert None not in held
+    paths = [storage.run_dir() / f"reading-{number}.lock" for number in range(start.NUM_AT_ONCE)]
+    held: list[int] = [until(lambda path=path: start._locked(path)) for path in paths]
     try:
         yield
     finally:
         for descriptor in held:
-            assert descriptor is not None
             os.close(descriptor)
 
 
