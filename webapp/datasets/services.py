@@ -103,6 +103,15 @@ def upload_delete(upload: Upload) -> None:
     reading_forget(upload_id)
 
 
+def upload_drop(upload: Upload) -> None:
+    """Drop a file that turned out to be unusable while it came in: a part of the same request, with no entry of its
+    own."""
+    upload_id, path = upload.id, upload.path
+    upload.delete()
+    storage.folder_delete(path)
+    reading_forget(upload_id)
+
+
 def refused_uploads_forget(now: datetime) -> int:
     """Of files that could not be used the reason is shown for a day; returns how many are forgotten."""
     return Upload.objects.filter(created_at__lt=now - REFUSALS_KEPT).exclude(refusal=None).delete()[0]

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from webapp.accounts.models import User
+from webapp.audit.recording import changes_nothing
 from webapp.contract.rows import RowProblem
 from webapp.datasets.answers import prefers_json, refusal_json
 from webapp.datasets.forms import ChatForm, NameForm, PairsForm, roles_form, roles_form_for
@@ -31,6 +32,7 @@ from webapp.datasets.services import (
     dataset_version_create,
     upload_create,
     upload_delete,
+    upload_drop,
     upload_read,
 )
 from webapp.datasets.upload_limit import is_too_large, too_large
@@ -52,7 +54,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     kept = upload_create(request.user, file, file.name or "file")
     reading = upload_read(kept, wait=wait_seconds(request))
     if reading.facts and reading.facts.refusal:
-        upload_delete(kept)
+        upload_drop(kept)
         return _upload_refused(request, reading.facts.refusal, status=422)
     if prefers_json(request):
         return created_json(kept, reading)
@@ -148,6 +150,7 @@ def _save(
     try:
         version = save(request.POST.get("skip_bad_rows", "") in ("yes", "true", "on", "1"))
     except NotChecked:
+        changes_nothing()
         if prefers_json(request):
             return unchecked_json(request, reading)
         return _mapping_page(request, kept, page)
