@@ -14,9 +14,23 @@ from webapp.contract.promises import PROMISES
 from webapp.contract.shortfalls import shortfalls_of
 from webapp.contract.split import MIN_ROWS, split_sizes
 from webapp.contract.tasks import TASK_WORDS
+from webapp.datasets.readers.csv_rows import MAX_CELL_CHARS
+from webapp.datasets.readers.json_values import MAX_DEPTH, MAX_KEYS
+from webapp.datasets.readers.names import MAX_COLUMNS
+from webapp.datasets.readers.text import MAX_LINE_CHARS
+from webapp.datasets.reading.table import MAX_ROWS
 from webapp.help.pages import PAGES
 
 _SPLIT_EXAMPLES = (MIN_ROWS, 300, 1_000, 10_000)
+_CAPS = {
+    "line_chars": MAX_LINE_CHARS,
+    "cell_chars": MAX_CELL_CHARS,
+    "keys": MAX_KEYS,
+    "depth": MAX_DEPTH,
+    "columns": MAX_COLUMNS,
+    "rows": MAX_ROWS,
+}
+"""Of a file of rows."""
 
 
 @require_safe
@@ -43,6 +57,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "promises": PROMISES,
             "failures": FAILURES.items(),
             "min_rows": MIN_ROWS,
+            "caps": _CAPS,
             "splits": [(rows, split_sizes(rows)) for rows in _SPLIT_EXAMPLES],
             "model_types": sorted(FAMILY_OF_TYPE),
             "hub_limit": settings.HUB_LIMIT_BYTES,
