@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 log = logging.getLogger(__name__)
@@ -32,22 +32,28 @@ def client_address(request: HttpRequest) -> str:
 class DropUntrustedHeaders(MiddlewareMixin):
     """First of all middleware: afterwards Django itself sees forwarded headers of trusted proxies only."""
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
         peer = _peer(request)
         if _is_trusted(peer):
-            return
-        dropped = [name for name in FORWARDED if request.META.pop(name, None) is not None]
-        if dropped and settings.SESSION_COOKIE_SECURE:
+            return None
+        dropped = {name: request.META.pop(name) for name in FORWARDED if name in request.META}
+        if settings.HTTPS and dropped.get("HTTP_X_FORWARDED_PROTO") == "https":
+            # Sent on to https by us and passed on by the proxy as http, the browser would come back for ever.
             _log_untrusted(str(peer))
+            return HttpResponse(_NOT_BELIEVED, content_type="text/plain; charset=utf-8", status=400)
+        return None
+
+
+_NOT_BELIEVED = (
+    "A proxy says that you came by https, and this server is not told to believe it.\n"
+    "Whoever runs it: set GRAFTWORK_TRUSTED_PROXIES to the proxy's address, which is in the log of the web process.\n"
+)
 
 
 @lru_cache(maxsize=64)
 def _log_untrusted(address: str) -> None:
-    """Once an address: a proxy that was forgotten in the settings would otherwise only show as endless redirects."""
-    log.warning(
-        "%s sends X-Forwarded headers and is not believed. If it is your proxy, name it in GRAFTWORK_TRUSTED_PROXIES.",
-        address,
-    )
+    """Once an address."""
+    log.warning("%s sends X-Forwarded-Proto. If it is your proxy, name it in GRAFTWORK_TRUSTED_PROXIES.", address)
 
 
 def _peer(request: HttpRequest) -> IPv4Address | IPv6Address | None:

@@ -1,7 +1,6 @@
 """All settings. What a person may set comes from the environment, through readers that refuse a wrong value."""
 
 import os
-import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from webapp.private_files import keep_private
+from webapp.secret_key import secret_keys
 from webapp.timing import timing_from_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -50,32 +50,26 @@ def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
         raise ImproperlyConfigured(f"{name}: {error}. Give addresses or networks, as in 172.18.0.0/16.") from error
 
 
-def secret_key(path: Path) -> str:
-    """The installation's own key, made on first use and readable by its owner alone."""
-    if "GRAFTWORK_SECRET_KEY" in os.environ:
-        return os.environ["GRAFTWORK_SECRET_KEY"]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    except OSError as error:
+def env_hosts(name: str, default: list[str], *, debug: bool) -> list[str]:
+    """The names the server answers to. Any name at all would let a web page elsewhere speak to it (DNS rebinding)."""
+    hosts = env_list(name, default)
+    if "*" in hosts:
+        raise ImproperlyConfigured(f"{name}: “*” answers to every name. List the names people use.")
+    if debug and (others := [host for host in hosts if host not in LOOPBACK_HOSTS]):
         raise ImproperlyConfigured(
-            f"The data folder {path.parent} cannot be written ({error.strerror}). "
-            "Give another one: GRAFTWORK_HOME=/some/folder."
-        ) from error
-    key = secrets.token_urlsafe(64)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-    return key
+            f"GRAFTWORK_DEBUG=yes shows settings and code to whoever causes an error. Set it to no, or leave "
+            f"{', '.join(others)} out of {name}."
+        )
+    return hosts
 
 
 DATA_DIR = Path(os.environ.get("GRAFTWORK_HOME", BASE_DIR / "var")).absolute()
 keep_private(DATA_DIR)
 
-SECRET_KEY = secret_key(DATA_DIR / "secret_key")
+SECRET_KEY, *SECRET_KEY_FALLBACKS = secret_keys(DATA_DIR / "secret_key")
 DEBUG = env_bool("GRAFTWORK_DEBUG", False)
-ALLOWED_HOSTS = env_list("GRAFTWORK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env_hosts("GRAFTWORK_ALLOWED_HOSTS", LOOPBACK_HOSTS, debug=DEBUG)
 CSRF_TRUSTED_ORIGINS = env_list("GRAFTWORK_TRUSTED_ORIGINS", [])
 TRUSTED_PROXIES = env_networks("GRAFTWORK_TRUSTED_PROXIES")
 """Whose X-Forwarded headers are believed; `webapp.client_address` drops everyone else's."""
@@ -105,8 +99,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webapp.security_headers.PermissionsPolicyMiddleware",
     "webapp.client_address.DropUntrustedHeaders",
     "django.middleware.security.SecurityMiddleware",
+    "webapp.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -213,7 +209,19 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("GRAFTWORK_HTTPS", False)
+
+HTTPS = env_bool("GRAFTWORK_HTTPS", False)
+"""People reach the app by https alone, mostly through a proxy: then name that one in GRAFTWORK_TRUSTED_PROXIES."""
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# A browser takes `__Host-` cookies from this very host over https only: no other host of the domain can plant one.
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+# Probes come over plain http from the machine itself.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+# Browsers' built-in list of https hosts is public and hard to leave: the owner of the domain decides about it.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

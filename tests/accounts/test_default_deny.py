@@ -50,3 +50,9 @@ def test_the_admin_shows_a_stranger_only_its_door(client: Client, db: None) -> N
         response = client.get(url)
         assert response.status_code in (301, 302, 404), url
         assert response.status_code == 404 or "sign-in" in response["Location"] or "login" in response["Location"], url
+
+
+def test_probes_alone_are_answered_before_anybody_is_asked_for(client: Client, db: None) -> None:
+    """They are no pages, see `webapp.health`."""
+    assert all(lets_strangers_in(url, client) for url in ("/health/live", "/health/ready"))
+    assert {client.get(url).status_code for url in ("/health", "/health/", "/health/live/", "/health/other")} == {404}

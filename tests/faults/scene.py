@@ -12,6 +12,7 @@ from django.db import connection
 
 from tests.databases import using_database
 from tests.faults.crash_points import crash_points
+from webapp.secret_key import new_key
 from webapp.upkeep.stray_files import OLD_SECONDS, stray_files_collect
 
 DATABASE = "graftwork.sqlite3"
@@ -51,7 +52,7 @@ class Scene:
 
         points = crash_points(
             f"tests.faults.commits:{function}", self.root, prepare=self.lay_out, check=look,
-            GRAFTWORK_HOME=str(self.root), GRAFTWORK_DATABASE_URL=self.url, GRAFTWORK_SECRET_KEY="of a test",
+            GRAFTWORK_HOME=str(self.root), GRAFTWORK_DATABASE_URL=self.url, GRAFTWORK_SECRET_KEY=new_key(),
         )  # fmt: skip
         print(f"{function}: {points} points")  # noqa: T201
         return points

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from django.conf import settings
 
 ACCEPTED = 202
 """Not done yet: to be asked again."""
@@ -62,7 +63,7 @@ class Client:
         return self._ok(self.http.post(url, headers=headers, **content))
 
     def _token(self) -> dict[str, str]:
-        return {"X-CSRFToken": self.http.cookies["csrftoken"]}
+        return {"X-CSRFToken": self.http.cookies[settings.CSRF_COOKIE_NAME]}
 
     def _ok(self, response: httpx.Response) -> httpx.Response:
         if response.is_error:

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -132,10 +131,8 @@ class Stack:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/sign-in", timeout=5):
+            with urllib.request.urlopen(f"{self.url}/health/live", timeout=5):
                 return True
-        except urllib.error.HTTPError:
-            return True
         except OSError:
             return False
 

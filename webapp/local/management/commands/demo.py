@@ -32,6 +32,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", type=Path, help="also write the figures to this file")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        if settings.HTTPS:
+            raise CommandError("The demo talks plain http to itself. Run it without GRAFTWORK_HTTPS=yes.")
         began = time.monotonic()
         console = Console(file=sys.stdout, highlight=False)
         sample = SAMPLES[DEMO_SAMPLE]
