@@ -36,7 +36,7 @@ def shown(response: Any) -> str:
 def rows(client: Client, **asked: str) -> list[str]:
     """The names of what the table's rows are about."""
     page = client.get(URL, asked).content.decode()
-    return re.findall(r'<span class="break-words" title="[^"]*">([^<]+)</span>', page)
+    return re.findall(r'<span class="wrap-anywhere" title="[^"]*">([^<]+)</span>', page)
 
 
 def exported(client: Client, **asked: str) -> bytes:

@@ -118,6 +118,8 @@ def _was_told_an_error(request: HttpRequest) -> bool:
 
 
 def _why(response: HttpResponseBase) -> str:
+    if response.status_code < 400:
+        return "nothing was changed; the page said why"
     return "throttled" if response.status_code == 429 else f"answered with status {response.status_code}"
 
 

@@ -123,6 +123,6 @@ def printable(text: Any, most: int) -> str:
 
 
 def _describe(pending: Pending, thing: Model, name: str | None) -> None:
-    pending.object_kind = str(thing._meta.model_name)
+    pending.object_kind = str(thing._meta.verbose_name)
     pending.object_id = str(thing.pk)
     pending.object_name = str(thing) if name is None else name
