@@ -1,6 +1,6 @@
 """ASGI's start and end of the web process, at which the upkeep threads begin and end. Django itself knows neither."""
 
-from webapp.datasets.upload_limit import App, Receive, Scope, Send
+from webapp.http.asgi_types import App, Receive, Scope, Send
 from webapp.upkeep.threads import Upkeep
 
 

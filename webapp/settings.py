@@ -1,6 +1,7 @@
 """All settings. What a person may set comes from the environment, through readers that refuse a wrong value."""
 
 import os
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from webapp.timing import timing_from_environment
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def env_whole(name: str, default: int) -> int:
+def env_whole(name: str, default: int, *, at_least: int = 0) -> int:
     value = os.environ.get(name, str(default))
     if not value.isascii() or not value.isdigit():
         raise ImproperlyConfigured(f"{name}={value!r}: give a whole number.")
+    if int(value) < at_least:
+        raise ImproperlyConfigured(f"{name}={value}: give {at_least} or more.")
     return int(value)
 
 
@@ -87,6 +90,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "webapp.audit",
     "webapp.accounts",
+    "webapp.limits",
     "webapp.hub_tokens",
     "webapp.datasets",
     "webapp.base_models",
@@ -105,17 +109,19 @@ MIDDLEWARE = [
     "webapp.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Whatever sets headers stands before what may fail, so that the answer to a failure has them too.
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     # The last one: it runs the views that change something.
     "webapp.audit.middleware.AuditMiddleware",
-    "webapp.too_many_requests.TooManyAttemptsMiddleware",
+    "webapp.too_many_requests.TooManyRequestsMiddleware",
+    "webapp.http.refusals.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -245,12 +251,25 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+# How much one person may use, 0 for no limit. Admins set other values in the app, see `webapp.limits`.
+LIMIT_RUNNING_JOBS = env_whole("GRAFTWORK_LIMIT_RUNNING_JOBS", 0)
+LIMIT_QUEUED_JOBS = env_whole("GRAFTWORK_LIMIT_QUEUED_JOBS", 200)
+LIMIT_STORED_MB = env_whole("GRAFTWORK_LIMIT_STORED_MB", 0)
+LIMIT_UPLOADS_PER_MINUTE = env_whole("GRAFTWORK_LIMIT_UPLOADS_PER_MINUTE", 60)
+
+HEADER_SECONDS = env_whole("GRAFTWORK_HEADER_SECONDS", 20, at_least=1)
+"""Within which a request's headers have to be there."""
+BODY_SECONDS = env_whole("GRAFTWORK_BODY_SECONDS", 30, at_least=1)
+BODY_BYTES_PER_SECOND = env_whole("GRAFTWORK_BODY_BYTES_PER_SECOND", 5_000, at_least=1)
+"""A body may be waited for so long, and a second more for so many bytes of it as have arrived."""
 UPLOAD_LIMIT_BYTES = env_whole("GRAFTWORK_UPLOAD_LIMIT_MB", 200) * 1_000_000
 FILE_UPLOAD_HANDLERS = [
     "webapp.datasets.upload_limit.UploadLimitHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-FILE_UPLOAD_TEMP_DIR = None
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
+with suppress(OSError):  # Django's own check says it better.
+    FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
 
 LOGGING = {
     "version": 1,

@@ -133,6 +133,18 @@ def folder_delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def folder_bytes(folder: Path) -> int:
+    """Sizes of all files below; links are not followed, and what vanishes meanwhile counts nothing."""
+    total = 0
+    for parent, _folders, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+            except OSError:
+                continue
+    return total
+
+
 def file_settle(part: Path, path: Path) -> None:
     """Give a wholly written file its name; after a power cut it is there as a whole or not at all."""
     _sync(part)

@@ -240,9 +240,9 @@ def test_the_first_of_two_slots_that_is_free_counts(workers: dict[str, int]) -> 
         assert job
         job_record(job, [stepped(3, seconds_left=seconds_left)])
     assert waiting_now(make_job(alice)).starts_in_seconds == 40.0
-    assert new_job_starts_in(list(Worker.objects.all()), 1) is None, "how long the waiting job takes is unknown"
+    assert new_job_starts_in(alice, list(Worker.objects.all()), 1) is None, "how long the waiting job takes is unknown"
     Job.objects.waiting().delete()
-    assert new_job_starts_in(list(Worker.objects.all()), 1) == 40.0
+    assert new_job_starts_in(alice, list(Worker.objects.all()), 1) == 40.0
 
 
 @pytest.mark.django_db

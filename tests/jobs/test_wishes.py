@@ -167,6 +167,29 @@ def test_a_script_names_its_own_key(alice: User, bob: User, alice_client: Client
     assert theirs.json()["id"] not in ids
 
 
+@pytest.mark.parametrize("accepts", ["text/html", "application/json"])
+def test_a_scripts_key_with_another_request_is_refused(alice: User, alice_client: Client, accepts: str) -> None:
+    fields = fields_for(make_version(alice))
+    headers: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": "nightly 7", "HTTP_ACCEPT": accepts}
+    alice_client.post(URL, fields, **headers)
+    changed = alice_client.post(URL, {**fields, "name": "Another"}, **headers)
+    assert changed.status_code == 422 and "was sent before with another request" in changed.content.decode()
+    assert accepts != "application/json" or changed.json()["code"] == "idempotency_mismatch"
+    assert Job.objects.count() == len(list(storage.jobs_dir().iterdir())) == 1
+    assert alice_client.post(URL, fields, **headers).status_code in (201, 302)
+    assert Job.objects.count() == 1
+
+
+def test_a_scripts_key_for_another_retry_is_refused(alice: User, alice_client: Client) -> None:
+    first, second = make_failed(alice, "data"), make_failed(alice, "data")
+    headers: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": "nightly 7", **JSON}
+    ids = {alice_client.post(f"/jobs/{first.id}/retry", **headers).json()["id"] for _ in range(2)}
+    for job, sent in ((second, {}), (first, {"from_start": "1"})):
+        answer = alice_client.post(f"/jobs/{job.id}/retry", sent, **headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+    assert len(ids) == 1 and Job.objects.count() == 3
+
+
 @pytest.mark.parametrize("key", ["", "x" * 101, "a\tb", "grün"])
 def test_a_key_that_cannot_be_used_is_refused(alice: User, alice_client: Client, key: str) -> None:
     headers: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": key, **JSON}

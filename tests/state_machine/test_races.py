@@ -11,10 +11,12 @@ from tests.databases import empty_tables
 from tests.factories import make_job, make_recipe, make_starter, make_user, make_version, make_worker
 from tests.jobs.made import claim, make_running, stepped
 from tests.state_machine.at_once import at_once
+from webapp import storage
 from webapp.clock import database_now
 from webapp.jobs.accept import job_create
 from webapp.jobs.attempts import job_claim, job_finalize, job_record, job_renew
 from webapp.jobs.endings import Ending, job_crashed, job_hand_back, job_succeed
+from webapp.jobs.idempotency import KeyReused
 from webapp.jobs.models import Asked, Job, JobAttempt, JobEvent, State
 from webapp.jobs.reconcile import leases_expire
 from webapp.jobs.services import AlreadyOver, job_cancel, job_pause
@@ -121,6 +123,26 @@ def test_one_request_that_comes_twice_at_once(either_database: str, number: int)
     )  # fmt: skip
     first, second = at_once(ask, ask)
     assert first.id == second.id == Job.objects.get().id
+
+
+@every_round
+def test_two_requests_with_one_key_at_once_make_one_job(either_database: str, number: int) -> None:
+    """The second is told, and nothing of it is left."""
+    alice = make_user()
+    version, base_model = make_version(alice), make_starter()
+
+    def ask(request: str) -> Job | None:
+        try:
+            return job_create(
+                alice, name=request, dataset_version=version, base_model=base_model, recipe=make_recipe(),
+                idempotency_key="one", request_sha256=request,
+            )  # fmt: skip
+        except KeyReused:
+            return None
+
+    made = [job for job in at_once(partial(ask, "a"), partial(ask, "b")) if job]
+    assert [job.id for job in made] == [Job.objects.get().id]
+    assert [path.name for path in storage.jobs_dir().iterdir()] == [str(made[0].id)]
 
 
 def test_two_writers_of_one_history_leave_no_gap(either_database: str) -> None:

@@ -66,11 +66,11 @@ def attempt_begin(request: HttpRequest, purpose: str, account: str | None = None
     address = client_address(request)
     # %r escapes what could forge a line of the log or recolour a terminal.
     description = f"{purpose} from {address or 'a local socket'}" + ("" if account is None else f" as {account!r}")
-    allowances = {_key(purpose, _network(address)): PER_ADDRESS}
+    allowances = {allowance_key(purpose, _network(address)): PER_ADDRESS}
     if account is not None:
-        allowances[_key(purpose, _network(address), account)] = PER_ACCOUNT
+        allowances[allowance_key(purpose, _network(address), account)] = PER_ACCOUNT
     try:
-        _take(allowances)
+        allowances_take(allowances)
     except TooManyAttempts as error:
         log.warning("Refused attempt: %s; the next one in %d s", description, error.seconds)
         raise
@@ -84,9 +84,15 @@ def allowances_forget(now: datetime) -> None:
         whole.delete()
 
 
+def allowance_used(key: str, rate: Rate) -> int:
+    """How many tries are taken and not yet given back by time."""
+    used_until = Allowance.objects.filter(key=key).values_list("used_until", flat=True).first()
+    return max(0, math.ceil((used_until - database_now()) / rate.interval)) if used_until else 0
+
+
 @transaction.atomic
-def _take(allowances: dict[str, Rate]) -> None:
-    """One try from each, or from none of them."""
+def allowances_take(allowances: dict[str, Rate]) -> None:
+    """One try from each, or from none of them. Raises TooManyAttempts."""
     now = database_now()
     Allowance.objects.bulk_create([Allowance(key=key, used_until=now) for key in allowances], ignore_conflicts=True)
     # In one order, so that two requests never wait for each other.
@@ -106,6 +112,6 @@ def _network(address: str) -> str:
     return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
-def _key(*parts: str) -> str:
+def allowance_key(*parts: str) -> str:
     """Hashed: names people typed, passwords in the wrong field among them, are kept nowhere."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

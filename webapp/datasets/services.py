@@ -20,6 +20,7 @@ from webapp.datasets.names import file_name_cleaned
 from webapp.datasets.reading.folder import Progress, TableFacts
 from webapp.datasets.reading.start import Reading, folder_of, reading_forget, reading_here, reading_of
 from webapp.datasets.rows_check import MAX_PROBLEMS, RowsCheck
+from webapp.limits.stored import check_room, take_room
 from webapp.samples.catalogue import SAMPLES, sample_path
 
 REFUSALS_KEPT = timedelta(days=1)
@@ -57,7 +58,7 @@ class NotChecked(Exception):
 
 
 def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
-    """Keep a file as it is. What it holds is not known yet."""
+    """Keep a file as it is. What it holds is not known yet. Raises LimitReached."""
     upload = Upload(owner=owner, file_name=file_name_cleaned(name))
     upload.path.parent.mkdir(parents=True, exist_ok=True)
     part = upload.path.with_suffix(".part")
@@ -65,6 +66,7 @@ def upload_create(owner: User, file: "File[bytes]", name: str) -> Upload:
         upload.size_bytes, upload.sha256 = _copy(file, part)
         storage.file_settle(part, upload.path)
         with transaction.atomic():
+            take_room(owner, upload.size_bytes)
             upload.save(force_insert=True)
             settle(upload)
     except BaseException:
@@ -203,13 +205,18 @@ def _version_store(dataset: Dataset, upload: Upload, mapping: Mapping, skip_bad_
         raise NotChecked
     if check.too_few or (check.num_problems and not skip_bad_rows):
         raise MappingRefused(check)
+    checked = folder_of(upload).rows_path(mapping)
+    if checked.exists():
+        # Asked again below; here, so that the checked rows stay where they are for another try.
+        check_room(dataset.owner, checked.stat().st_size)
     version_id = uuid.uuid4()
     path = storage.dataset_rows_path(version_id)
     version = DatasetVersion(id=version_id, dataset=dataset, upload=upload, mapping=mapping, **_described(check))
     stored = None
     try:
-        _rows_take(folder_of(upload).rows_path(mapping), path)
+        _rows_take(checked, path)
         with transaction.atomic():
+            take_room(dataset.owner, storage.folder_bytes(path.parent))
             stored = _version_insert(version)
             settle(stored.dataset)
     finally:

@@ -1,17 +1,14 @@
 """Stops an upload that is over the limit while it streams in, whatever its Content-Length claims.
 
-Two gates, since Django under ASGI stores the whole body before it looks at it: BodyLimit counts what arrives at the
-server's door, UploadLimitHandler counts the bytes of the file itself and lets the page answer.
+Two gates, since Django under ASGI stores the whole body before it looks at it: `webapp.http.body_limit` counts what
+arrives at the server's door, UploadLimitHandler counts the bytes of the file itself and lets the page answer.
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 
 from webapp.contract.rows import RowProblem
 
@@ -19,12 +16,6 @@ OVERHEAD_BYTES = 1_000_000
 """What a body may hold besides the file: form fields and the marks between parts."""
 
 _FLAG = "graftwork.upload_too_large"
-
-Scope = dict[str, Any]
-Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def too_large() -> RowProblem:
@@ -66,48 +57,3 @@ class UploadLimitHandler(FileUploadHandler):
         assert self.request is not None
         self.request.META[_FLAG] = "1"
         raise StopUpload(connection_reset=True)
-
-
-class _TooLarge(Exception):
-    """Raised into whoever reads the body."""
-
-
-class BodyLimit:
-    """ASGI: answers 413 as soon as a body is, or claims to be, over the limit; nothing more of it is read."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        limit = settings.UPLOAD_LIMIT_BYTES + OVERHEAD_BYTES
-        headers = dict(scope["headers"])
-        claimed = headers.get(b"content-length", b"0")
-        if claimed.isdigit() and int(claimed[:20]) > limit:
-            return await _refuse(headers, send)
-        num_bytes = 0
-
-        async def counted() -> Message:
-            nonlocal num_bytes
-            message = await receive()
-            num_bytes += len(message.get("body", b""))
-            if num_bytes > limit:
-                raise _TooLarge
-            return message
-
-        try:
-            await self._app(scope, counted, send)
-        except _TooLarge:
-            await _refuse(headers, send)
-
-
-async def _refuse(headers: dict[bytes, bytes], send: Send) -> None:
-    problem = too_large()
-    if b"application/json" in headers.get(b"accept", b""):
-        kind, body = b"application/json", json.dumps({**problem.model_dump(), "problems": []})
-    else:
-        kind, body = b"text/html; charset=utf-8", render_to_string("datasets/too_large.html", {"problem": problem})
-    answer = [(b"content-type", kind), (b"content-length", b"%d" % len(body.encode())), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": answer})
-    await send({"type": "http.response.body", "body": body.encode()})

@@ -36,12 +36,16 @@ from webapp.datasets.services import (
     upload_read,
 )
 from webapp.datasets.upload_limit import is_too_large, too_large
+from webapp.http.takes_file import takes_file
+from webapp.limits.limits import LimitReached
+from webapp.limits.uploads import check_upload, take_upload
 
 _NO_FILE = RowProblem(code="no_file", message="No file was sent.", hint="Choose a CSV or JSONL file first.")
 
 RolesForm = PairsForm | ChatForm
 
 
+@takes_file(check_upload)
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
     """One file in the field `file`."""
@@ -51,7 +55,14 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _upload_refused(request, too_large(), status=413)
     if not isinstance(file, UploadedFile):
         return _upload_refused(request, _NO_FILE, status=422)
-    kept = upload_create(request.user, file, file.name or "file")
+    try:
+        take_upload(request.user)
+        kept = upload_create(request.user, file, file.name or "file")
+    except LimitReached as reached:
+        problem = RowProblem(code=reached.code, message=str(reached), hint="")
+        response = _upload_refused(request, problem, status=429)
+        response["Retry-After"] = str(reached.retry_seconds)
+        return response
     reading = upload_read(kept, wait=wait_seconds(request))
     if reading.facts and reading.facts.refusal:
         upload_drop(kept)

@@ -1,10 +1,11 @@
 """How full the data folder is."""
 
-import os
 import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from webapp.storage import folder_bytes
 
 _KEEP_SECONDS = 60
 
@@ -27,15 +28,3 @@ def storage_used(folder: Path) -> StorageUsed:
     figures = StorageUsed(folder_bytes(folder), shutil.disk_usage(folder).free)
     _last[folder] = (time.monotonic(), figures)
     return figures
-
-
-def folder_bytes(folder: Path) -> int:
-    """Sizes of all files below; links are not followed, and what vanishes meanwhile counts nothing."""
-    total = 0
-    for parent, _folders, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
-            except OSError:
-                continue
-    return total

@@ -23,6 +23,8 @@ from webapp.jobs.continuing import GONE, Start, StartLost, start_inherit, start_
 from webapp.jobs.estimates import estimate_now
 from webapp.jobs.fit import base_model_problem, method_problem, task_problem
 from webapp.jobs.history import NewEvent, events_add
+from webapp.jobs.idempotency import KeyReused
+from webapp.jobs.limits import check_queue, take_place_in_queue
 from webapp.jobs.models import Job, State
 from webapp.jobs.persist import DATABASE_AWAY, persistently
 from webapp.jobs.seen_rows import NOTHING_SEEN, RowsGone, seen_by
@@ -53,15 +55,17 @@ def job_create(
     parent: Job | None = None,
     start: Start | None = None,
     idempotency_key: str | None = None,
+    request_sha256: str = "",
 ) -> Job:
     """Accept a job: freeze its rows and split, then queue it. The same key again gives the job that it made first.
     `start` is the adapter that the recipe names to go on from.
 
-    Raises CannotTrain.
+    Raises CannotTrain, KeyReused and LimitReached.
     """
     _check_fit(dataset_version, base_model, recipe, start)
-    if earlier := _made_before(owner, idempotency_key):
+    if earlier := _made_before(owner, idempotency_key, request_sha256):
         return earlier
+    check_queue(owner)
     # Before there are files: once there are, a database that goes away leaves them behind.
     told = estimate_now(dataset_version, base_model, recipe, wishes.needs)
     job_id = uuid.uuid4()
@@ -84,6 +88,7 @@ def job_create(
             parent=parent,
             started_from=start and start.version,
             idempotency_key=idempotency_key,
+            request_sha256=request_sha256,
             estimate_json=told and told.model_dump(),
             **vars(wishes),
         )
@@ -106,16 +111,24 @@ def job_create(
 
 
 def job_retry(
-    job: Job, owner: User, *, from_start: bool = False, checkpoint: str = "", idempotency_key: str | None = None
+    job: Job,
+    owner: User,
+    *,
+    from_start: bool = False,
+    checkpoint: str = "",
+    idempotency_key: str | None = None,
+    request_sha256: str = "",
 ) -> Job:
     """A new job like an ended one: the same rows on the same sides, the same recipe, going on from the newest
     checkpoint that verifies, or from the one that `checkpoint` names, unless it shall begin anew.
 
-    Raises NoSuchCheckpoint, and CannotTrain where the job's rows are gone, or the adapter it continued.
+    Raises NoSuchCheckpoint, KeyReused and LimitReached, and CannotTrain where the job's rows are gone, or the adapter
+    it continued.
     """
     assert job.is_over
-    if earlier := _made_before(owner, idempotency_key):
+    if earlier := _made_before(owner, idempotency_key, request_sha256):
         return earlier
+    check_queue(owner)
     seed = None if from_start else _seed_of(job, checkpoint)
     new_id = uuid.uuid4()
     folder = storage.job_dir(new_id)
@@ -140,6 +153,7 @@ def job_retry(
                 parent=job,
                 started_from=job.started_from,
                 idempotency_key=idempotency_key,
+                request_sha256=request_sha256,
                 micro_batch_divisor=job.micro_batch_divisor,
                 priority=job.priority,
                 needs_labels=job.needs_labels,
@@ -200,6 +214,7 @@ def _accept(job: Job) -> Job:
 
     @transaction.atomic
     def add() -> bool:
+        take_place_in_queue(job)
         job.save(force_insert=True)
         told = {"from": "", "to": State.QUEUED, "reason": "Waiting for a worker.", "actor": BY_PERSON}
         events_add(job.id, job.attempt, [NewEvent(database_now(), "moved", told)])
@@ -208,10 +223,11 @@ def _accept(job: Job) -> Job:
         return True
 
     storage.folder_settle(storage.job_dir(job.id))
+    job.stored_bytes = storage.folder_bytes(storage.job_dir(job.id))
     try:
         persistently(add, is_done=lambda: Job.objects.filter(id=job.id).exists())
     except IntegrityError:
-        earlier = _made_before(job.owner, job.idempotency_key)
+        earlier = _made_before(job.owner, job.idempotency_key, job.request_sha256)
         if earlier is None:
             raise
         storage.folder_delete(storage.job_dir(job.id))
@@ -219,8 +235,12 @@ def _accept(job: Job) -> Job:
     return job
 
 
-def _made_before(owner: User, key: str | None) -> Job | None:
-    return Job.objects.filter(owner=owner, idempotency_key=key).first() if key else None
+def _made_before(owner: User, key: str | None, request_sha256: str) -> Job | None:
+    """The job that this key made. Raises KeyReused if another request made it."""
+    earlier = Job.objects.filter(owner=owner, idempotency_key=key).first() if key else None
+    if earlier and earlier.request_sha256 and request_sha256 not in ("", earlier.request_sha256):
+        raise KeyReused(earlier.name)
+    return earlier
 
 
 def _check_fit(version: DatasetVersion, base_model: BaseModel, recipe: Recipe, start: Start | None) -> None:

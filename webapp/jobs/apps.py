@@ -7,6 +7,8 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        from webapp.jobs import terminal_guard
+        from webapp.jobs import limits, terminal_guard
+        from webapp.limits.stored import register_counter
 
         post_migrate.connect(terminal_guard.install, sender=self)
+        register_counter(limits.bytes_of_jobs)

@@ -13,10 +13,12 @@ from webapp.contract.events import Event
 from webapp.contract.version import RECIPE_VERSION
 from webapp.jobs.figures import LiveFigures
 from webapp.jobs.history import engine_event, events_add, worth_keeping
+from webapp.jobs.limits import may_start
 from webapp.jobs.models import ACTIVE, Asked, Job, State
 from webapp.jobs.placing import misfit, slots_for
-from webapp.jobs.queue import queue_now
+from webapp.jobs.queue import num_running_now, queue_now
 from webapp.jobs.transition import transition
+from webapp.limits.limits import limits_of_many
 from webapp.workers.models import Intent, Worker
 
 
@@ -36,7 +38,12 @@ def job_claim(worker: Worker, slot: int = 0, num_free: int | None = None) -> Job
     worker.refresh_from_db()
     if worker.intent != Intent.ACTIVE:
         return None
+    num_running = num_running_now()
+    most = {owner: own.running_jobs for owner, own in limits_of_many(num_running).items()}
     for waiting in queue_now():
+        if 0 < most.get(waiting.owner_id, 0) <= num_running[waiting.owner_id]:
+            # It waits for one of its owner's own, and holds nobody else up.
+            continue
         job = Job.objects.filter(id=waiting.id, state=State.QUEUED, recipe_version__lte=RECIPE_VERSION).first()
         if job is None or misfit(job, worker) is not None:
             continue
@@ -63,6 +70,7 @@ def _take(job: Job, worker: Worker, slot: int) -> bool:
         # Asked again in the claim itself: the account may have been disabled since the queue was read.
         guard=(Q(not_before=None) | Q(not_before__lte=now)) & Q(owner__in=User.objects.filter(is_active=True)),
         slot=slot,
+        first=lambda: may_start(job),
         attempt=job.attempt + 1,
         worker=worker,
         avoid_worker=None,

@@ -70,7 +70,8 @@ def estimate_panel(form: JobForm) -> EstimatePanel | None:
     places = places_of(work, model_id, workers)
     best = best_place(places)
     told = best.foretold if best else foretold_anywhere(work, model_id)
-    starts_in = new_job_starts_in(workers, wishes.num_processes) if best and best.fitting != "too_large" else None
+    fits = best is not None and best.fitting != "too_large"
+    starts_in = new_job_starts_in(form.user, workers, wishes.num_processes) if fits else None
     return EstimatePanel(
         foretold=told,
         own=Side(told, _costs(work)),

@@ -16,6 +16,16 @@ class BadKey(ValueError):
     """The key cannot be used; the message says why."""
 
 
+class KeyReused(Exception):
+    """The key made a job of another request."""
+
+    def __init__(self, job_name: str) -> None:
+        super().__init__(
+            f"This Idempotency-Key was sent before with another request, which made the job “{job_name}”. Nothing was "
+            "made now. Send a new key with a new request, or the same request again."
+        )
+
+
 def key_of(request: HttpRequest, sent: Mapping[str, object]) -> str | None:
     """A script's own key from the header, else the page's, else None. Raises BadKey.
 
@@ -27,9 +37,14 @@ def key_of(request: HttpRequest, sent: Mapping[str, object]) -> str | None:
     field = sent.get(KEY_FIELD)
     if field is None or field == "":
         return None
-    content = json.dumps({name: value for name, value in sent.items() if name != KEY_FIELD}, sort_keys=True)
-    digest = hashlib.sha256(f"{request.path}\n{content}".encode()).hexdigest()[:16]
+    digest = request_sha256(request, sent)[:16]
     return f"{_checked(field, LONGEST_FIELD, f'The field {KEY_FIELD}')}-{digest}"
+
+
+def request_sha256(request: HttpRequest, sent: Mapping[str, object]) -> str:
+    """Of the address and all that was sent but the key: two requests with one key must not differ in it."""
+    content = json.dumps({name: value for name, value in sent.items() if name != KEY_FIELD}, sort_keys=True)
+    return hashlib.sha256(f"{request.path}\n{content}".encode()).hexdigest()
 
 
 def _checked(key: object, longest: int, what: str) -> str:

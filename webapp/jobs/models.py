@@ -130,6 +130,10 @@ class Job(models.Model):
     name, since adapters are an app above this one."""
     idempotency_key = models.CharField(max_length=100, null=True, blank=True)
     """A request that is sent twice with the same key makes one job."""
+    request_sha256 = models.CharField(max_length=64, blank=True, default="")
+    """Of the request that came with the key: another one with the same key is refused. Empty: not compared."""
+    stored_bytes = models.BigIntegerField(null=True)
+    """Of its folder, as last measured; None before the first time. See `stored.py`."""
 
     live = models.JSONField(default=dict)
     """LiveFigures: what the page shows at a glance; the events hold the history."""

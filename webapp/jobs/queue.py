@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from webapp.jobs.models import ACTIVE, Job
+from webapp.limits.limits import limits_of_many
 
 
 class Waiting(NamedTuple):
@@ -47,14 +48,48 @@ def queue_order(waiting: Collection[Waiting], num_running: Mapping[int, int]) ->
     return ordered
 
 
+class Queue(NamedTuple):
+    """Waiting jobs in order. `held` are those beyond what their owner may run at once: they start when one of the
+    owner's own has ended, so they stand behind all others, and nobody waits for them."""
+
+    ready: list[Waiting]
+    held: list[Waiting]
+
+
+def queue_with_limits(waiting: Collection[Waiting], num_running: Mapping[int, int], most: Mapping[int, int]) -> Queue:
+    """`most`: jobs at once by owner; 0 and none are no limit."""
+    held: set[UUID] = set()
+    for owner, num in most.items():
+        if num:
+            own = [job for job in waiting if job.owner_id == owner]
+            held |= {job.id for job in queue_order(own, {})[max(0, num - num_running.get(owner, 0)) :]}
+    ready = queue_order([job for job in waiting if job.id not in held], num_running)
+    return Queue(ready, queue_order([job for job in waiting if job.id in held], num_running))
+
+
 def queue_now() -> list[Waiting]:
-    """The queue as it stands. Two queries of small rows, however many jobs wait."""
+    """All waiting jobs, the next first."""
+    queue = queue_parts_now()
+    return queue.ready + queue.held
+
+
+def queue_parts_now() -> Queue:
+    """The queue as it stands. A few queries of small rows, however many jobs wait."""
     fields = ("id", "owner_id", "priority", "queue_rank", "created_at")
     waiting = [Waiting(*row) for row in Job.objects.waiting().values_list(*fields)]
+    if not waiting:
+        return Queue([], [])
+    limits = limits_of_many({job.owner_id for job in waiting})
+    most = {owner: own.running_jobs for owner, own in limits.items()}
+    return queue_with_limits(waiting, num_running_now(), most)
+
+
+def num_running_now() -> dict[int, int]:
+    """Jobs in a worker's hands now, by owner."""
     num_running: dict[int, int] = defaultdict(int)
     for owner_id in Job.objects.filter(state__in=ACTIVE).values_list("owner_id", flat=True):
         num_running[owner_id] += 1
-    return queue_order(waiting, num_running)
+    return num_running
 
 
 class Upcoming(NamedTuple):

@@ -9,12 +9,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
+from webapp import storage
 from webapp.audit.recording import settle
 from webapp.celery import wake_workers
 from webapp.clock import database_now
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import ACTIVE, OVER, Job, JobAttempt, JobEvent, Outcome, State
 from webapp.jobs.persist import persistently
+from webapp.limits.limits import limits_of
 from webapp.webhooks.services import notices_add
 
 BY_PERSON = "person"
@@ -64,13 +66,15 @@ def transition(
     outcome: Outcome | None = None,
     exit_code: int | None = None,
     slot: int = 0,
+    first: Callable[[], bool] | None = None,
     also: Callable[[], None] | None = None,
     **fields: Any,
 ) -> bool:
     """Move a job if it still is where `job` says; then `job` is brought up to date. False if it is not, or `guard`
     does not hold: somebody else was there first.
 
-    `also` happens in the same transaction. A try whose commit was lost on the way back is recognised, not repeated.
+    `first` comes before all else in the same transaction, for what needs a lock; its False is the answer. `also` comes
+    last in it. A try whose commit was lost on the way back is recognised, not repeated.
     Raises the database's error when it stays away.
     """
     before, attempt = State(job.state), job.attempt
@@ -78,9 +82,12 @@ def transition(
     key = uuid.uuid4().hex
     if to not in ACTIVE:
         fields = {**_FREE, "asked": "", "asked_at": None, **fields}
+        fields["stored_bytes"] = storage.folder_bytes(storage.job_dir(job.id))
 
     @transaction.atomic
     def move() -> bool:
+        if first is not None and not first():
+            return False
         mine = Job.objects.filter(guard or Q(), id=job.id, state=before, attempt=attempt)
         if mine.update(state=to, **fields) != 1:
             return False
@@ -92,7 +99,7 @@ def transition(
             also()
         if to in TOLD:
             notices_add(job.owner, TOLD[to], _payload(job, to, reason))
-        if to == State.QUEUED:
+        if _may_let_a_job_start(job, to):
             transaction.on_commit(wake_workers, robust=True)
         settle(job)
         return True
@@ -107,6 +114,11 @@ def transition(
         return True
 
     return persistently(move, is_done=is_done) and persistently(see, is_done=lambda: False)
+
+
+def _may_let_a_job_start(job: Job, to: State) -> bool:
+    """This one, or another of its owner's that waited for it to end."""
+    return to == State.QUEUED or (to not in ACTIVE and limits_of(job.owner_id).running_jobs > 0)
 
 
 def _attempt_row(

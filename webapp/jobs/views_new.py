@@ -13,13 +13,17 @@ from webapp.accounts.models import User
 from webapp.audit.recording import changes_nothing
 from webapp.jobs.accept import CannotTrain, job_create
 from webapp.jobs.forms import CHOSEN_FOR, SUGGESTED_NAME, JobForm
-from webapp.jobs.idempotency import KEY_FIELD, BadKey, key_of
+from webapp.jobs.idempotency import KEY_FIELD, BadKey, KeyReused, key_of, request_sha256
 from webapp.jobs.models import Job
 from webapp.jobs.same_again import fields_from_job
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
 from webapp.jobs.wizard import wizard_context
+from webapp.limits.limits import LimitReached
 
 OTHER_ROWS = "You changed the dataset, so choices made for the other one had to follow. Look at them, then start."
+
+_REFUSALS = {BadKey: ("bad_key", 400), KeyReused: ("idempotency_mismatch", 422), CannotTrain: ("cannot_train", 422)}
+"""What is raised -> code and status of the answer."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -54,11 +58,15 @@ def new(request: HttpRequest) -> HttpResponse:
             parent=form.parent,
             start=form.start,
             idempotency_key=key_of(request, sent),
+            request_sha256=request_sha256(request, sent),
         )
-    except BadKey as error:
-        return _refused(request, form, str(error), code="bad_key", status=400)
-    except CannotTrain as error:
-        return _refused(request, form, str(error), code="cannot_train")
+    except (BadKey, KeyReused, CannotTrain) as error:
+        code, status = _REFUSALS[type(error)]
+        return _refused(request, form, str(error), code=code, status=status)
+    except LimitReached as error:
+        response = _refused(request, form, str(error), code=error.code, status=429)
+        response["Retry-After"] = str(error.retry_seconds)
+        return response
     url = reverse("job-detail", args=[job.id])
     if wants_json(request):
         return JsonResponse({"id": str(job.id), "url": url}, status=201, headers={"Location": url})

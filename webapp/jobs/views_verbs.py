@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.audit.recording import about
 from webapp.jobs.accept import CannotTrain, job_retry
 from webapp.jobs.checkpoints import NoSuchCheckpoint
-from webapp.jobs.idempotency import BadKey, key_of
+from webapp.jobs.idempotency import BadKey, KeyReused, key_of, request_sha256
 from webapp.jobs.models import Asked, Job, Priority, State
 from webapp.jobs.sent_fields import BadBody, sent_fields, wants_json
 from webapp.jobs.services import (
@@ -121,10 +121,19 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     if not job.is_over or (job.state == State.SUCCEEDED and not checkpoint):
         return _answer(request, job, _refusal(job, "retry"), status=409)
     try:
-        key = key_of(request, _fields(request))
-        again = job_retry(job, job.owner, from_start=from_start, checkpoint=checkpoint, idempotency_key=key)
+        sent = _fields(request)
+        again = job_retry(
+            job,
+            job.owner,
+            from_start=from_start,
+            checkpoint=checkpoint,
+            idempotency_key=key_of(request, sent),
+            request_sha256=request_sha256(request, sent),
+        )
     except BadKey as error:
         return _answer(request, job, str(error), status=400)
+    except KeyReused as error:
+        return _answer(request, job, str(error), status=422, code="idempotency_mismatch")
     except (NoSuchCheckpoint, CannotTrain) as error:
         return _answer(request, job, str(error), status=409)
     url = reverse("job-detail", args=[again.id])
@@ -210,10 +219,10 @@ def _forbidden(request: HttpRequest, job: Job, message: str) -> HttpResponse:
     return _answer(request, job, message, status=403)
 
 
-def _answer(request: HttpRequest, job: Job, message: str, *, status: int) -> HttpResponse:
+def _answer(request: HttpRequest, job: Job, message: str, *, status: int, code: str = "") -> HttpResponse:
     """What came of a request: for a browser as a message on the page it came from."""
     if wants_json(request):
-        code = "accepted" if status < 400 else "refused"
+        code = code or ("accepted" if status < 400 else "refused")
         return JsonResponse({"code": code, "message": message, "id": str(job.id)}, status=status)
     messages.add_message(request, messages.SUCCESS if status < 400 else messages.ERROR, message)
     if "list" in request.POST:

@@ -7,11 +7,14 @@ from uuid import UUID
 
 from django.db.models import F
 
+from webapp.accounts.models import User
 from webapp.clock import database_now
 from webapp.jobs.calibration import foretold_of
+from webapp.jobs.limits import num_running_of
 from webapp.jobs.models import Job, State
 from webapp.jobs.placing import misfit, slots_for, why_no_worker
-from webapp.jobs.queue import Upcoming, Waiting, queue_now, starts_in
+from webapp.jobs.queue import Upcoming, Waiting, queue_now, queue_parts_now, starts_in
+from webapp.limits.limits import limits_of
 from webapp.shown import duration
 from webapp.workers.models import Intent, Worker
 
@@ -41,14 +44,33 @@ def waiting_now(job: Job) -> InQueue:
     if job.not_before is not None and job.not_before > now:
         seconds = (job.not_before - now).total_seconds()
         return InQueue(place, seconds, f"Waiting {duration(seconds)} before it is tried again. It starts by itself.")
+    if (held := _held_sentence(job, order[:place])) is not None:
+        return InQueue(place, None, held)
     seconds_left = _starts_in(job, order[:place], workers)
     num_slots = min(_slots_needed(job, workers).values(), default=1)
     return InQueue(place, seconds_left, _sentence(job, place, seconds_left, num_slots))
 
 
-def new_job_starts_in(workers: list[Worker], num_processes: int) -> float | None:
+def new_job_starts_in(owner: User, workers: list[Worker], num_processes: int) -> float | None:
     """Returns the seconds until a job begins that is put at the end of the queue now; any of `workers` may run it."""
-    return _starts_in(Job(num_processes=num_processes), queue_now(), workers)
+    job, queue = Job(owner=owner, num_processes=num_processes), queue_parts_now()
+    if _held_sentence(job, queue.ready + queue.held) is not None:
+        return None
+    return _starts_in(job, queue.ready, workers)
+
+
+def _held_sentence(job: Job, ahead: list[Waiting]) -> str | None:
+    """Of a job that waits for others of its owner's own, since no more of them may run at once. Else None."""
+    most = limits_of(job.owner_id).running_jobs
+    running, before = num_running_of(job.owner_id), sum(waiting.owner_id == job.owner_id for waiting in ahead)
+    if not most or running + before < most:
+        return None
+    jobs = "1 job" if most == 1 else f"{most} jobs"
+    queued = f" {before} more {'goes' if before == 1 else 'go'} before this one." if before else ""
+    return (
+        f"Waiting: {job.owner} may run {jobs} at once and has {running} of {most} running.{queued} It starts by itself "
+        "when one of them ends and it is its turn."
+    )
 
 
 def _sentence(job: Job, num_ahead: int, seconds: float | None, num_slots: int) -> str:

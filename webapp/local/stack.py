@@ -22,6 +22,8 @@ PARTS_STOP_SECONDS = 8.0
 BROKER_STOP_SECONDS = 1.5
 MOST_ENDS = 5
 ENDS_WITHIN_SECONDS = 60.0
+PROTOCOL = "webapp.http.protocol:Protocol"
+"""uvicorn's own, with a time-out for headers."""
 WORKER_STAYS_AWAY = (0, 78)
 """It was retired, or refused: starting it again would change nothing."""
 WORKER_STOP_GRACE_SECONDS = 6.0
@@ -98,7 +100,7 @@ class Stack:
         self._start("valkey", valkey, {})
         self._wait("valkey", valkey_socket.exists)
         address = ["--host", self.host, "--port", str(self.port)]
-        web = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", *address]
+        web = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--http", PROTOCOL, *address]
         # Whom to believe about a client's address is Graftwork's own setting; uvicorn's would come before it.
         quiet = ["--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"]
         self._start("web", [*web, "--lifespan", "on", *quiet], broker)

@@ -1,6 +1,8 @@
-"""Files that no row speaks of, left by a crash between writing and recording. Removed once they are a day old."""
+"""Files that no row speaks of, left by a crash between writing and recording. Removed once they are a day old; what
+was still being written, once nothing was written to it for an hour."""
 
 import logging
+import math
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -19,6 +21,29 @@ log = logging.getLogger(__name__)
 
 OLD_SECONDS = 24 * 3600.0
 """Far longer than any write between file and row takes, so nothing that is on its way is touched."""
+
+UNFINISHED_SECONDS = 3600.0
+"""Nobody writes so slowly: what arrives has a least rate, and what reads it ends within minutes."""
+_PART_FILES = ("uploads/*.part", "datasets/*/*.part", "jobs/*/*.part", "incoming/*")
+
+
+def part_files_remove() -> list[Path]:
+    """Remove what was never written to its end; returns what was removed."""
+    old = time.time() - UNFINISHED_SECONDS
+    data_dir = storage.uploads_dir().parent
+    parts = [path for pattern in _PART_FILES for path in data_dir.glob(pattern) if _written_at(path) < old]
+    for path in parts:
+        log.warning("%s was never written to its end; it is removed", path)
+        storage.folder_delete(path)
+    return parts
+
+
+def _written_at(path: Path) -> float:
+    """Later than anything for a file that has just been given its name or removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def stray_files_collect() -> list[Path]:
