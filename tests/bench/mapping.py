@@ -51,7 +51,8 @@ def _written(path: Path, num_bytes: int) -> Path:
         number = 0
         while file.tell() < num_bytes:
             number += 1
-            row = [str(number), f"Where is parcel {number}?", f"It left depot {number % 97} today.", f"t{number % 9}"]
+            answer = f"It left depot {number % 97} today and arrives in {number % 5} days. Sorry for the delay; " * 2
+            row = [str(number), f"Where is parcel {number}?", answer.strip(), f"t{number % 9}"]
             names = ("id", "question", "answer", "topic")
             file.write(",".join(row) + "\n" if path.suffix == ".csv" else json.dumps(dict(zip(names, row))) + "\n")  # noqa: B905
     return path

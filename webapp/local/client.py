@@ -11,6 +11,7 @@ from django.conf import settings
 
 ACCEPTED = 202
 """Not done yet: to be asked again."""
+ASK_AGAIN_SECONDS = 1.0
 
 
 class Refused(Exception):
@@ -34,11 +35,11 @@ class Client:
         # A large file is read, and its rows are checked, after the request was answered.
         url = sent.json()["url"]
         while sent.status_code == ACCEPTED:
-            time.sleep(1)
+            time.sleep(ASK_AGAIN_SECONDS)
             sent = self._ok(self.http.get(url, headers={"Accept": "application/json"}))
         saved = self._send(url, data={"name": name, **mapping})
         while saved.status_code == ACCEPTED:
-            time.sleep(1)
+            time.sleep(ASK_AGAIN_SECONDS)
             saved = self._send(url, data={"name": name, **mapping})
         return str(saved.json()["version_id"])
 
