@@ -205,7 +205,8 @@ def test_of_mappings_chosen_quickly_only_the_latest_is_checked(
     started.clear()
     with all_places_taken():
         for mapping in mappings:
-            assert "Rows that can be used" not in text(alice_client.get(url, mapping, headers=HTMX))
+            page = text(alice_client.get(url, mapping, headers=HTMX))
+            assert "Waiting to read the file" in page and "Rows that can be used" not in page
     until(lambda: "Rows that can be used" in text(alice_client.get(url, mappings[-1], headers=HTMX)))
     assert started == [mappings[0], mappings[-1]]
 

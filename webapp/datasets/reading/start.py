@@ -126,6 +126,8 @@ def _ensure(upload: Upload, mapping: Mapping | None) -> bool:
         os.close(lock)
         return True
     request = _request(upload, mapping)
+    # What is written there tells of the child before.
+    folder.progress_write(Progress())
     threading.Thread(target=_run, args=[folder, request, lock], name="reading", daemon=True).start()
     return False
 
