@@ -74,7 +74,8 @@ def write_gguf(model: LlamaForCausalLM, path: Path, *, chat_template: str) -> No
     writer.add_vocab_size(config.vocab_size)
     writer.add_tokenizer_model("gpt2")
     words = ["<pad>", "</s>", "<unk>"]
-    tokens = [*words, *map(chr, range(33, 32 + config.vocab_size - len(words))), "ab"]
+    # One fewer than the model has rows for: transformers adds a token of its own to such a tokenizer.
+    tokens = [*words, *map(chr, range(33, 31 + config.vocab_size - len(words))), "ab"]
     writer.add_token_list(tokens)
     writer.add_token_types([gguf.TokenType.CONTROL] * len(words) + [gguf.TokenType.NORMAL] * (len(tokens) - len(words)))
     writer.add_token_merges(["a b"])

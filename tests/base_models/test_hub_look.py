@@ -73,6 +73,8 @@ def test_code_and_pickles_are_named_as_left_behind(hub: Hub, model: Path, aside:
         ({"_attn_implementation_internal": "evil/kernel"}, "asks for code from elsewhere"),
         ({"quantization_config": {"bits": 4}}, "quantised"),
         ({"hidden_size": "wide"}, "lacks a usable number"),
+        ({"num_hidden_layers": 10**12}, "no model has more than 1,000"),
+        ({"num_hidden_layers": 900}, "describes a larger model than its weights"),
     ],
 )
 def test_a_model_that_cannot_be_trained_is_told_before_it_is_fetched(

@@ -1,7 +1,9 @@
 """Model folders as `save_pretrained` leaves them, with tiny weights."""
 
 import json
+import math
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,26 @@ def make_folder(folder: Path, **changes: Any) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    (folder / "model.safetensors").write_bytes(safetensors(num_weights=10))
+    (folder / "model.safetensors").write_bytes(safetensors(WEIGHTS))
     return folder
 
 
-def safetensors(*, num_weights: int) -> bytes:
-    """One fp32 tensor, in the format's own words: length of the header, header, data."""
-    size = 4 * num_weights
-    header = json.dumps({"w": {"dtype": "F32", "shape": [num_weights], "data_offsets": [0, size]}}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(size)
+WEIGHTS = {
+    "model.embed_tokens.weight": (32, 8),
+    **{f"model.layers.{block}.self_attn.{name}.weight": (8, 8) for block in (0, 1) for name in ("q_proj", "o_proj")},
+    **{f"model.layers.{block}.self_attn.{name}.weight": (4, 8) for block in (0, 1) for name in ("k_proj", "v_proj")},
+    **{f"model.layers.{block}.mlp.{name}.weight": (16, 8) for block in (0, 1) for name in ("gate_proj", "up_proj")},
+    **{f"model.layers.{block}.mlp.down_proj.weight": (8, 16) for block in (0, 1)},
+}
+"""Of a Llama with the numbers of CONFIG, without its norms."""
+NUM_WEIGHTS = 32 * 8 + 2 * (2 * 8 * 8 + 2 * 4 * 8 + 3 * 16 * 8)
+
+
+def safetensors(shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+    """fp32 tensors, in the format's own words: length of the header, header, data."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(end)

@@ -1,5 +1,6 @@
 """An admin registers a folder; what is wrong with it is told beside the field."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from tests.base_models_app.folders import make_folder, safetensors
+from tests.base_models_app.folders import NUM_WEIGHTS, WEIGHTS, make_folder, safetensors
 from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.recipe import Recipe
@@ -39,7 +40,7 @@ def test_a_good_folder_is_offered_with_what_it_holds(admin: Client, tmp_path: Pa
     assert register(admin, folder)["Location"] == reverse("base-model-list")
     model = BaseModel.objects.get(id="tiny-model")
     assert (model.folder, model.has_chat_template, model.is_ready) == (str(folder), True, True)
-    assert (model.shape.num_params, model.shape.num_layers) == (10, 2)
+    assert (model.shape.num_params, model.shape.num_layers) == (NUM_WEIGHTS, 2)
     assert model.tasks == ("generate", "classify")
 
 
@@ -87,7 +88,15 @@ def test_a_name_no_file_system_takes_is_refused(admin: Client, tmp_path: Path) -
         ({"hidden_size": "wide"}, "lacks a usable number"),
         ({"num_attention_heads": 0}, "lacks a usable number"),
         ({"vocab_size": -5}, "lacks a usable number"),
-        ({"hidden_size": float("inf")}, "lacks a usable number"),
+        ({"hidden_size": float("inf")}, "no model has more than"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers: 1,000,000,000,000, and no model has more than 1,000"),
+        ({"num_labels": 10**12}, "num_labels"),
+        ({"max_position_embeddings": 10**15}, "max_position_embeddings"),
+        ({"type_vocab_size": 10**400}, "type_vocab_size: far more"),
+        ({"text_config": {"sliding_window": 10**12}}, "sliding_window"),
+        ({"pad_token_id": 10**12}, "pad_token_id"),
+        ({"num_hidden_layers": 900}, "It is the config of another model"),
+        ({"vocab_size": 31}, "the table of tokens has 32 rows"),
     ],
 )
 def test_a_model_we_cannot_train_is_refused_with_the_reason(
@@ -97,11 +106,41 @@ def test_a_model_we_cannot_train_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
+    ("name", "said", "says"),
+    [
+        ("tokenizer.json", {"model": {"vocab": {"a": 0, "b": 32}}}, "numbers its tokens up to 33, and the model has"),
+        ("tokenizer.json", {"model": {"vocab": [["a", 0.0]] * 33}}, "up to 33"),
+        ("tokenizer.json", {"model": {"vocab": {}}, "added_tokens": [{"id": 32, "content": "<x>"}]}, "up to 33"),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"32": {"content": "<x>"}}}, "up to 33"),
+        ("added_tokens.json", {"<x>": 32}, "up to 33"),
+        ("tokenizer.json", {"model": {"vocab": {"a": -1}}}, "the number -1, which no model has"),
+        ("tokenizer.json", {"model": {"vocab": {"a": 10**30}}}, "which no model has"),
+        ("tokenizer.json", {"added_tokens": ["x"]}, "the number x, which no model has"),
+        ("generation_config.json", {"num_beams": 10**9}, "num_beams: 1,000,000,000"),
+    ],
+)
+def test_a_tokenizer_or_a_number_larger_than_the_model_is_refused(
+    admin: Client, tmp_path: Path, name: str, said: dict[str, Any], says: str
+) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    (folder / name).write_text(json.dumps(said))
+    assert says in refused(register(admin, folder))
+    assert not BaseModel.objects.exclude(folder="").exists()
+
+
+def test_a_tokenizer_as_large_as_the_table_is_taken(admin: Client, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0, "b": 31}}}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 10**30}))
+    assert register(admin, folder).status_code == 302
+
+
+@pytest.mark.parametrize(
     ("name", "content", "says"),
     [
         ("config.json", b"{", "config.json cannot be read"),
         ("config.json", b"[]", "does not hold an object"),
-        ("model.safetensors", safetensors(num_weights=10)[:-1], "cut short"),
+        ("model.safetensors", safetensors(WEIGHTS)[:-1], "cut short"),
         ("model.safetensors", b"\x80\x04pickle", "not a whole safetensors file"),
         ("tokenizer_config.json", b"\xff", "tokenizer_config.json cannot be read"),
     ],

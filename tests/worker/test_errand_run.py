@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.base_models_app.folders import make_folder
 from tests.engine.previews import lay_tokenizer
 from tests.errands.made import claimed
 from tests.factories import make_user, make_version, make_worker
-from tests.tiny import CHAT_TEMPLATE
+from tests.tiny import CHAT_TEMPLATE, make_llama
 from webapp import storage
 from webapp.base_models.services import base_model_register
 from webapp.contract.model_folder import read_model_folder
@@ -30,7 +29,7 @@ IDLE = Way("tests.worker.idle_child", lambda _errand: Told("{}"), 60.0, blame="I
 def ask_preview(folder: Path, template: str = CHAT_TEMPLATE) -> Errand:
     """Of a dataset of sixty rows, and a base model with the tokenizer of one token a character."""
     user = make_user()
-    lay_tokenizer(make_folder(folder / "tiny"), template=template)
+    lay_tokenizer(make_llama(folder / "tiny"), template=template)
     report = read_model_folder(folder / "tiny")
     model = base_model_register(title="Tiny", folder=str(folder / "tiny"), report=report)
     asked = {"dataset_version": str(make_version(user).id), "base_model": model.id, "task": "generate"}

@@ -2,6 +2,7 @@
 are refused, or dropped where nothing is lost."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,22 @@ _OWN_IMPLEMENTATIONS = (
 )  # fmt: skip
 _ELSEWHERE = ("configuration_files", "fast_tokenizer_files", "transformers_weights")
 """Name other files to read in place of those that are checked."""
+
+_MOST = {
+    **dict.fromkeys(("num_hidden_layers", "num_layers", "num_decoder_layers", "n_layer"), 1_000),
+    **dict.fromkeys(("num_attention_heads", "num_key_value_heads", "num_heads", "n_head"), 10_000),
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "head_dim", "d_kv"), 100_000),
+    **dict.fromkeys(("intermediate_size", "d_ff", "n_inner"), 1_000_000),
+    "vocab_size": 10_000_000,
+    "num_labels": 100_000,
+    **dict.fromkeys(("num_beams", "num_beam_groups", "num_return_sequences"), 100),
+}
+"""Ten times and more of what any model has. By these numbers code makes tables and goes round in circles."""
+_COUNT = re.compile(
+    r"(^|_)(num|n|size|layers?|heads?|dims?|buckets|experts|labels|groups|window|positions?|length|id)(_|$)"
+)
+_MOST_OF_OTHERS = 100_000_000
+"""Of any other count: the longest text of a model that counts its positions has 10 million tokens."""
 
 
 class NotABaseModel(ValueError):
@@ -51,6 +68,22 @@ def code_problem(name: str, said: dict[str, Any]) -> str | None:
         if key in _ELSEWHERE:
             return f"{name} points to other files ({key}), which are not checked. Delete the key from the file."
     return None
+
+
+def size_problem(name: str, said: dict[str, Any]) -> str | None:
+    """Why a file that says this is not loaded: a number in it is larger than any model is."""
+    for key, value in _pairs(said):
+        numbers = value if isinstance(value, list) else [value]
+        most = _MOST.get(key, _MOST_OF_OTHERS if _COUNT.search(key) else None)
+        for number in numbers:
+            if most is not None and isinstance(number, int | float) and not abs(number) <= most:
+                return f"{name} says {key}: {_short(number)}, and no model has more than {most:,}. It is not loaded."
+    return None
+
+
+def _short(number: int | float) -> str:
+    """A number may have thousands of digits."""
+    return f"{number:,}" if abs(number) < 10**18 else f"{float(number):.0e}" if abs(number) < 10**300 else "far more"
 
 
 def without_needless(said: Any) -> Any:

@@ -9,16 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from webapp.contract.model_config import SMALL_FILE_BYTES, NotABaseModel, code_problem, read_json
+from webapp.contract.model_config import SMALL_FILE_BYTES, NotABaseModel, code_problem, read_json, size_problem
 from webapp.contract.model_shape import FAMILY_OF_TYPE, BlockCounts, Family, ModelShape
-from webapp.contract.safetensors_header import FLOATS, read_tensors
+from webapp.contract.safetensors_header import FLOATS, Tensor, read_tensors
+from webapp.contract.tokenizer_file import tokenizer_size
 
 _INDEX = "model.safetensors.index.json"
 _CONFIGS = ("config.json", "generation_config.json", "tokenizer_config.json")
 _READ = (".json", ".txt", ".jinja", ".model")
 """Ends of the names of files that are read as a whole."""
-_BLOCK = re.compile(r"(?:^|\.)(?:(encoder|decoder)\.)?(?:layers?|h|block)\.(\d+)\.")
+_BLOCK = re.compile(r"(?:^|\.)(?:(encoder|decoder)\.)?(?:layers?|h|block)\.(\d{1,6})\.")
 """Stack and number of the block that a weight belongs to; only an encoder-decoder has a stack named decoder."""
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "shared.weight")
+"""Ends of the name of the table that has a row for each token."""
 _NORM = re.compile(r"norm|\.ln_\d", re.IGNORECASE)
 _UNBOUNDED_LENGTH = 512
 """A T5 counts positions relative to each other and so names no longest text; it was trained on this many tokens."""
@@ -55,8 +58,11 @@ def read_model_folder(folder: Path) -> FolderReport:
     if not (folder / "tokenizer.json").exists():
         raise NotABaseModel("tokenizer.json is missing. Save the model's fast tokenizer into the folder.")
     shape = shape_from_config(config, family)
+    shape = shape.model_copy(update=_counts(weights, shape))
+    if problem := _size_problem(folder, weights, shape):
+        raise NotABaseModel(problem)
     return FolderReport(
-        shape=shape.model_copy(update=_counts(weights, shape)),
+        shape=shape,
         model_type=model_type,
         has_chat_template=_has_chat_template(folder),
         files=tuple(sorted(path.name for path in folder.iterdir() if path.is_file())),
@@ -65,7 +71,9 @@ def read_model_folder(folder: Path) -> FolderReport:
 
 def shape_from_config(config: dict[str, Any], family: Family) -> ModelShape:
     """The shape from a transformers config.json, with no weights counted yet. Raises NotABaseModel where a number is
-    missing or not a number."""
+    missing, not a number, or larger than any model has."""
+    if problem := size_problem("config.json", config):
+        raise NotABaseModel(problem)
     try:
         return _SHAPES[family](config)
     except KeyError as error:
@@ -174,8 +182,12 @@ def _check_files(folder: Path) -> None:
         if path.suffix in _READ and path.stat().st_size > SMALL_FILE_BYTES:
             most = SMALL_FILE_BYTES / 1e6
             raise NotABaseModel(f"{path.name} is larger than {most:.0f} MB. Such a file is not read.")
-        if path.name in _CONFIGS and (problem := code_problem(path.name, read_json(path, SMALL_FILE_BYTES))):
-            raise NotABaseModel(problem)
+        if path.name in _CONFIGS:
+            said = read_json(path, SMALL_FILE_BYTES)
+            # A tokenizer without a longest text writes a number without end there.
+            is_sized = path.name != "tokenizer_config.json"
+            if problem := code_problem(path.name, said) or (size_problem(path.name, said) if is_sized else None):
+                raise NotABaseModel(problem)
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -211,7 +223,8 @@ def _counts(weights: list[Path], shape: ModelShape) -> dict[str, Any]:
     left_away = ("lm_head.", "cls.", "pooler.") if shape.has_deep_head else ("lm_head.", "cls.")
     stacks: dict[str, dict[int, Counter[str]]] = {"block": {}, "decoder_block": {}}
     for path in weights:
-        for name, params in _tensors(path):
+        for tensor in _tensors(path):
+            name, params = tensor.name, tensor.num_numbers
             num_params += params
             has_pooler |= "pooler." in name
             head_for_others += params if name.removeprefix("roberta.").startswith(left_away) else 0
@@ -232,10 +245,34 @@ def _counts(weights: list[Path], shape: ModelShape) -> dict[str, Any]:
     }
 
 
-def _tensors(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and number of weights of each tensor of weights, from the header alone."""
+def _size_problem(folder: Path, weights: list[Path], shape: ModelShape) -> str | None:
+    """Why the numbers of config.json are not those of the weights, or the tokenizer is none for them."""
+    if shape.linear_params > shape.num_params:
+        return (
+            f"config.json describes linear layers of {shape.linear_params:,} weights, and the files hold "
+            f"{shape.num_params:,} weights in all. It is the config of another model."
+        )
+    tables = [tensor for path in weights for tensor in _tensors(path) if tensor.name.endswith(_EMBEDDINGS)]
+    rows = min((tensor.shape[0] for tensor in tables if tensor.shape), default=shape.vocab_size)
+    if rows != shape.vocab_size:
+        return f"config.json says vocab_size {shape.vocab_size:,}, and the table of tokens has {rows:,} rows."
+    if (num_tokens := tokenizer_size(folder)) > rows:
+        return tokenizer_problem(num_tokens, rows)
+    return None
+
+
+def tokenizer_problem(num_tokens: int, rows: int) -> str:
+    """Why a tokenizer is not for this model."""
+    return (
+        f"The tokenizer numbers its tokens up to {num_tokens:,}, and the model has rows for {rows:,}. Use the "
+        "tokenizer that the model was trained with, or resize its table of tokens and save it again."
+    )
+
+
+def _tensors(path: Path) -> Iterator[Tensor]:
+    """Each tensor of weights, from the header alone."""
     try:
         tensors = read_tensors(path)
     except ValueError as error:
         raise NotABaseModel(f"{path.name} is not a whole safetensors file: {error}.") from error
-    return ((tensor.name, tensor.num_numbers) for tensor in tensors if tensor.dtype in FLOATS)
+    return (tensor for tensor in tensors if tensor.dtype in FLOATS)

@@ -16,7 +16,7 @@ os.environ["USE_HUB_KERNELS"] = "0"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from webapp.contract.model_config import SMALL_FILE_BYTES, NotABaseModel, read_json, without_needless
-from webapp.contract.model_folder import FolderReport, read_model_folder
+from webapp.contract.model_folder import FolderReport, read_model_folder, tokenizer_problem
 from worker.base_models.finite import not_finite_tensor
 from worker.engine.child import FAILED
 
@@ -66,9 +66,10 @@ def _load_without_weights(folder: Path, report: FolderReport) -> None:
         tokenizer("A sentence to try it with.")
     except Exception as error:
         raise NotABaseModel(f"The tokenizer cannot be used: {_first_line(error)}") from error
-    if len(tokenizer) > report.shape.vocab_size:
-        most = report.shape.vocab_size
-        raise NotABaseModel(f"The tokenizer knows {len(tokenizer)} tokens and the model only {most}.")
+    # transformers may add tokens that the files do not number.
+    num_tokens = max(len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values()))
+    if num_tokens > report.shape.vocab_size:
+        raise NotABaseModel(tokenizer_problem(num_tokens, report.shape.vocab_size))
 
 
 def _first_line(error: Exception) -> str:

