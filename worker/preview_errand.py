@@ -1,11 +1,10 @@
 """Rendering rows as the model will see them: what the child is told, by this machine's paths."""
 
-from pathlib import Path
-
 from webapp.adapters.models import AdapterVersion
 from webapp.base_models.models import BaseModel
-from webapp.contract.job_dir import TOKENIZER_CONFIG
+from webapp.contract.job_dir import TOKENIZER_CONFIG, Manifest
 from webapp.contract.preview import PreviewRequest
+from webapp.contract.version import TEXT_VERSION
 from webapp.datasets.models import DatasetVersion
 from webapp.errands.models import Errand
 from worker.errand_way import CannotDo, Told
@@ -23,21 +22,23 @@ def tell_preview(errand: Errand) -> Told:
     if version is None or base_model is None:
         raise CannotDo("The dataset or the base model was deleted meanwhile. Choose again.")
     start = _start_of(asked.get("start_adapter"))
+    own_tokenizer = start is not None and (start.files_dir / TOKENIZER_CONFIG).exists()
     request = PreviewRequest(
         task=asked["task"],
         max_length=asked["max_length"],
-        folder=str(start or base_model.path),
+        folder=str(start.files_dir if start and own_tokenizer else base_model.path),
         rows=str(version.rows_path),
+        text_version=Manifest.model_validate(start.manifest).text_version if start else TEXT_VERSION,
         seed=asked["seed"],
     )
     return Told(request.model_dump_json())
 
 
-def _start_of(version_id: str | None) -> Path | None:
-    """The adapter's folder where training continues from one that brought its tokenizer, as the engine does it."""
+def _start_of(version_id: str | None) -> AdapterVersion | None:
+    """The adapter that training continues from: rows become tokens as they did for it, as the engine does it."""
     if version_id is None:
         return None
     version = AdapterVersion.objects.filter(id=version_id).first()
     if version is None:
         raise CannotDo("The adapter to continue from was deleted meanwhile. Choose again.")
-    return version.files_dir if (version.files_dir / TOKENIZER_CONFIG).exists() else None
+    return version

@@ -10,9 +10,11 @@ from tests.tiny import CHAT_TEMPLATE, make_tokenizer
 from webapp.contract.job_dir import CHAT_TEMPLATE as FILE
 from webapp.contract.job_dir import Manifest
 from worker.engine.commit import entries_of
-from worker.engine.encode import PLAIN_TEMPLATE
+from worker.engine.encode import plain_template
 from worker.engine.save import save_tokenizer
 from worker.engine.tokenizer import load_tokenizer
+
+PLAIN_TEMPLATE = plain_template(make_tokenizer(chat_template=None))
 
 
 @pytest.mark.parametrize(("own", "shipped"), [(CHAT_TEMPLATE, CHAT_TEMPLATE), (None, PLAIN_TEMPLATE)])

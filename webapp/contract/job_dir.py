@@ -91,6 +91,8 @@ class Manifest(BaseModel):
     labels: tuple[str, ...] = ()
     snippet: str = ""
     """Python code that uses the adapter, as its card shows it; empty in adapters of older versions."""
+    text_version: int = 1
+    """How conversations became tokens when it was trained; see `version.TEXT_VERSION`."""
     files: tuple[FileEntry, ...]
 
     @property

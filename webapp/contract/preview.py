@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from webapp.contract.tasks import Task
+from webapp.contract.version import TEXT_VERSION
 
 SAMPLE_ROWS = 500
 """So many rows are counted at the most; a sample tells enough to see whether the limit is right."""
@@ -24,6 +25,7 @@ class PreviewRequest(_Frozen):
     max_length: int
     folder: str
     rows: str
+    text_version: int = TEXT_VERSION
     seed: int = 0
     """Draws the random row, and the sample."""
 

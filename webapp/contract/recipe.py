@@ -25,7 +25,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Literal[1, 2, 3] = 3
+    version: Literal[1, 2, 3, 4] = 4
     task: Task
     base_model: str = Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     method: str
@@ -33,6 +33,11 @@ class Recipe(BaseModel):
     seed: int = Field(default=17, ge=0, lt=2**31)
     start_adapter: str | None = Field(default=None, pattern=r"^[0-9a-f-]{36}$")
     """The adapter version to go on from, if any; its files then lie in the job's folder."""
+
+    @property
+    def text_version(self) -> int:
+        """See TEXT_VERSION; a job that was accepted before version 2 goes on as it began."""
+        return 1 if self.version <= 3 else 2
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from webapp.accounts.models import User
 from webapp.base_models.models import BaseModel
 from webapp.contract.preview import Preview
 from webapp.contract.tasks import Task
+from webapp.contract.version import TEXT_VERSION
 from webapp.datasets.models import DatasetVersion
 from webapp.errands.models import Errand, Kind, State
 from webapp.errands.services import TooManyErrands, errand_ask, errand_asked, errands_are_served
@@ -62,6 +63,7 @@ def model_view(user: User, question: Question, version: DatasetVersion, base_mod
         "task": question.task,
         "max_length": question.max_length,
         "seed": question.draw,
+        "text_version": TEXT_VERSION,
     }
     if question.start_adapter is not None:
         payload["start_adapter"] = str(question.start_adapter)

@@ -16,7 +16,7 @@ from worker.engine.model import choose_place, load_base
 from worker.engine.process_group import ProcessGroup, Say
 from worker.engine.rows import CACHE, read_rows
 from worker.engine.sharding import lend
-from worker.engine.start import tokenizer_dir
+from worker.engine.start import text_version_of, tokenizer_dir
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.train import build, quicken
 
@@ -26,7 +26,7 @@ def follow(job_dir: Path, group: ProcessGroup) -> None:
     recipe = read_inputs(job_dir).recipe
     torch.manual_seed(recipe.seed)
     place = choose_place(job_dir / BASE_MODEL, recipe.task)
-    tokenizer = load_tokenizer(tokenizer_dir(job_dir, recipe), recipe.task)
+    tokenizer = load_tokenizer(tokenizer_dir(job_dir, recipe), recipe.task, text_version_of(job_dir, recipe))
     cache = f"{CACHE}.{group.rank}"
     rows = read_rows(job_dir, recipe, tokenizer, cache=cache)
     is_quantised = recipe.knobs.get("quantised") == "4bit"

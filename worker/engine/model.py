@@ -12,8 +12,10 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
+from webapp.contract.model_folder import tokenizer_problem
 from webapp.contract.tasks import Task
-from worker.engine.errors import is_out_of_memory
+from worker.engine.encode import Tokenizer
+from worker.engine.errors import TrainingError, is_out_of_memory
 from worker.engine.forward import Model
 from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.dropout import quicken_dropouts
@@ -105,6 +107,14 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
     else:
         model = model.to(place.device)
     return model.requires_grad_(False).eval()
+
+
+def check_tokenizer(model: Model, tokenizer: Tokenizer) -> None:
+    """Raises TrainingError where a token would have no row in the model's table."""
+    rows = int(model.get_input_embeddings().num_embeddings)
+    largest = max(len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values()))
+    if largest > rows:
+        raise TrainingError("base_model", tokenizer_problem(largest, rows))
 
 
 def _classifier(folder: Path, labels: list[str], options: dict[str, Any]) -> Model:

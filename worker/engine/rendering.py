@@ -25,7 +25,7 @@ def render(request: PreviewRequest) -> Preview:
     read = rows.read({*shown, *counted})
     # Which number a label gets is of no concern here.
     labels = sorted({row["output"] for row in read.values()})
-    renderer = _Renderer(request, load_tokenizer(Path(request.folder), request.task), labels)
+    renderer = _Renderer(request, load_tokenizer(Path(request.folder), request.task, request.text_version), labels)
     lengths = [renderer.length(read[number]) for number in counted]
     num_huge = len(sample) - len(counted)
     return Preview(

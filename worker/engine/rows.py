@@ -33,7 +33,7 @@ _SCHEMA = pa.schema(
     {
         "line": pa.int64(), "input": pa.string(), "output": pa.string(), SPLIT_COLUMN: pa.string(),
         "ids": _IDS, "trained": pa.list_(pa.bool_()), "prompt": _IDS, "label": pa.int64(),
-        "is_truncated": pa.bool_(), "target": _IDS,
+        "is_truncated": pa.bool_(), "target": _IDS, "opening": pa.string(),
     }
 )  # fmt: skip
 

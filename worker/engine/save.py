@@ -30,7 +30,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def seal(job_dir: Path, folder: Path, recipe: Recipe, *, card: str, labels: list[str], snippet: str) -> Manifest:
+def seal(
+    job_dir: Path, folder: Path, recipe: Recipe, *, card: str, labels: list[str], snippet: str, text_version: int
+) -> Manifest:
     """Add card and manifest to a folder whose weights, read again from the disk, are numbers. Raises TrainingError."""
     for path in weight_files(folder):
         refuse_what_is_no_number(path)
@@ -42,6 +44,7 @@ def seal(job_dir: Path, folder: Path, recipe: Recipe, *, card: str, labels: list
         base_model_sha256=base_model_sha256(job_dir / BASE_MODEL),
         labels=tuple(labels),
         snippet=snippet,
+        text_version=text_version,
         files=entries_of(folder),
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))

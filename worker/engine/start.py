@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from webapp.contract.adapter_files import FilesDiffer, verify
-from webapp.contract.job_dir import BASE_MODEL, START_ADAPTER, TOKENIZER_CONFIG, Manifest
+from webapp.contract.job_dir import BASE_MODEL, MANIFEST, START_ADAPTER, TOKENIZER_CONFIG, Manifest
 from webapp.contract.recipe import Recipe
 from worker.engine.errors import TrainingError
 from worker.engine.save import base_model_sha256
@@ -15,6 +15,13 @@ def tokenizer_dir(job_dir: Path, recipe: Recipe) -> Path:
     """The adapter's own tokenizer and chat template, which it was trained with, where it brought them."""
     start = job_dir / START_ADAPTER
     return start if recipe.start_adapter is not None and (start / TOKENIZER_CONFIG).exists() else job_dir / BASE_MODEL
+
+
+def text_version_of(job_dir: Path, recipe: Recipe) -> int:
+    """How conversations become tokens: as for the adapter that training goes on from, which was checked before."""
+    if recipe.start_adapter is None:
+        return recipe.text_version
+    return Manifest.model_validate_json((job_dir / START_ADAPTER / MANIFEST).read_bytes()).text_version
 
 
 def check_start(job_dir: Path, recipe: Recipe) -> None:

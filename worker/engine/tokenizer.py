@@ -6,28 +6,31 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from webapp.contract.tasks import Task
-from worker.engine.encode import PLAIN_TEMPLATE, Tokenizer
+from webapp.contract.version import TEXT_VERSION
+from worker.engine.encode import FIRST_PLAIN_TEMPLATE, Tokenizer, plain_template
 from worker.engine.errors import TrainingError
 
 Stamps = tuple[tuple[str, int, int], ...]
 
 
-def load_tokenizer(folder: Path, task: Task) -> Tokenizer:
-    """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter.
+def load_tokenizer(folder: Path, task: Task, text_version: int = TEXT_VERSION) -> Tokenizer:
+    """To generate, a tokenizer without a chat template gets a plain one, which then ships with the adapter. It carries
+    the version by which it is used to lay out conversations.
 
     The last one is kept, for a process that has rehearsed its job. Raises TrainingError.
     """
-    return _loaded(folder.resolve(), task, _stamps(folder))
+    return _loaded(folder.resolve(), task, text_version, _stamps(folder))
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, task: Task, stamps: Stamps) -> Tokenizer:
+def _loaded(folder: Path, task: Task, text_version: int, stamps: Stamps) -> Tokenizer:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise refused("The base model's tokenizer cannot be loaded.", error) from error
     if task == "generate" and tokenizer.chat_template is None:
-        tokenizer.chat_template = PLAIN_TEMPLATE
+        tokenizer.chat_template = FIRST_PLAIN_TEMPLATE if text_version == 1 else plain_template(tokenizer)
+    tokenizer.text_version = text_version
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -30,7 +30,7 @@ from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.measuring import SAVE_SECONDS, After, Measuring, heed
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.methods.pissa import START
-from worker.engine.model import Place, choose_place, load_base
+from worker.engine.model import Place, check_tokenizer, choose_place, load_base
 from worker.engine.process_group import ALONE, ProcessGroup
 from worker.engine.quantised import how_many
 from worker.engine.rows import CACHE, JobRows, read_rows
@@ -39,7 +39,7 @@ from worker.engine.sharding import share_out
 from worker.engine.shelf import Shelf
 from worker.engine.snippets import Usage, snippet_of
 from worker.engine.speed import measured_speed
-from worker.engine.start import check_start, tokenizer_dir
+from worker.engine.start import check_start, text_version_of, tokenizer_dir
 from worker.engine.stop import Asking
 from worker.engine.tokenizer import load_tokenizer
 from worker.engine.training import Standing, Training, peak_memory_bytes
@@ -65,11 +65,12 @@ def train(job_dir: Path, wanted: Asking, report: Report, group: ProcessGroup = A
     resumed = shelf.newest()
     torch.manual_seed(recipe.seed)
     place = choose_place(job_dir / BASE_MODEL, recipe.task)
-    tokenizer = load_tokenizer(tokenizer_dir(job_dir, recipe), recipe.task)
+    tokenizer = load_tokenizer(tokenizer_dir(job_dir, recipe), recipe.task, text_version_of(job_dir, recipe))
     rows = read_rows(job_dir, recipe, tokenizer)
     heed(wanted, resumed.standing.step if resumed else 0)
     is_quantised = recipe.knobs.get("quantised") == "4bit"
     base = load_base(job_dir / BASE_MODEL, recipe.task, group.loads_at(place), rows.labels, is_quantised=is_quantised)
+    check_tokenizer(base, tokenizer)
 
     general = GeneralTexts(base, tokenizer, recipe.task, options.micro_batch_divisor)
     model, untouched = build(base, recipe, job_dir, place)
@@ -162,7 +163,9 @@ def _save_adapter(inputs: Inputs, training: Training, tokenizer: Tokenizer, rows
         write_file(job_dir / VERDICT, verdict.model_dump_json(indent=2))
         snippet = snippet_of(_usage(inputs, training.model, tokenizer, rows))
         card = card_of(recipe, facts, verdict, snippet=snippet)
-        seal(job_dir, folder, recipe, card=card, labels=rows.labels, snippet=snippet)
+        seal(
+            job_dir, folder, recipe, card=card, labels=rows.labels, snippet=snippet, text_version=tokenizer.text_version
+        )
 
 
 def _usage(inputs: Inputs, model: Model, tokenizer: Tokenizer, rows: JobRows) -> Usage:
@@ -182,6 +185,7 @@ def _usage(inputs: Inputs, model: Model, tokenizer: Tokenizer, rows: JobRows) ->
         max_length=longest,
         max_new_tokens=answer,
         labels=tuple(rows.labels),
+        answer_opening=rows.train[0].opening,
         stops_at_eos=generation is None or generation.eos_token_id in (None, tokenizer.eos_token_id),
     )
 
