@@ -1,6 +1,6 @@
 """Figures, each with the machine they were taken on.
 
-`python -m tests.bench submit, presets, estimates, engine, levers, mapping or first-step`.
+`python -m tests.bench submit, presets, estimates, engine, levers, busy, mapping or first-step`.
 """
 
 import os
@@ -14,6 +14,7 @@ import django
 
 django.setup()
 
+from tests.bench.busy import busy  # noqa: E402
 from tests.bench.engine.run import engine  # noqa: E402
 from tests.bench.estimates import estimates  # noqa: E402
 from tests.bench.first_step import first_step  # noqa: E402
@@ -24,7 +25,7 @@ from tests.bench.submit import submit  # noqa: E402
 
 BENCHES = {
     "submit": lambda _words: submit(), "presets": presets, "estimates": estimates, "engine": engine,
-    "levers": levers, "mapping": mapping, "first-step": first_step,
+    "levers": levers, "busy": busy, "mapping": mapping, "first-step": first_step,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -239,12 +239,12 @@ def test_a_weight_that_learns_stays_in_32_bits_and_has_its_gradient(dtype: torch
 
 
 def test_without_gnu_s_openmp_it_is_pytorch_s_way() -> None:
-    loops._on_all_threads.cache_clear()
+    loops.openmp_parallel.cache_clear()
     try:
         with patch.object(loops.ctypes, "CDLL", side_effect=OSError):
             assert not loops.takes(torch.ones(2))
     finally:
-        loops._on_all_threads.cache_clear()
+        loops.openmp_parallel.cache_clear()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), OSError(28, "No space left on device")])

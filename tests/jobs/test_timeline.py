@@ -19,6 +19,8 @@ STARTED = {
         ("checkpoint_saved", {"step": 40, "size_bytes": 5_000_000, "seconds": 1}, "Checkpoint after step 40, 5.0 MB."),
         ("checkpoint_refused", {"step": 40, "reason": "state.json differs."}, "passed over: state.json differs."),
         ("finished_early", {"step": 40, "total_steps": 90}, "Training ended after step 40 of 90, as asked."),
+        ("wait_policy_changed", {"policy": "sleep", "cores_of_others": 1.0}, "Other programs are using 1 of"),
+        ("wait_policy_changed", {"policy": "spin", "cores_of_others": 0.0}, "this job's alone again"),
         ("moved", {"to": "paused", "reason": "Paused, as asked."}, "Paused, as asked."),
         ("moved", {"to": "queued", "reason": "Resumed."}, "Queued. Resumed."),
         ("moved", {"to": "running", "reason": ""}, "Running."),

@@ -101,6 +101,18 @@ class CheckpointRefused(_Event):
     reason: str
 
 
+class WaitPolicyChanged(_Event):
+    """The threads of a job on a processor wait for each other otherwise than before; what is computed stays the same.
+
+    `sleep`: other programs take `cores_of_others` of the processor, so waiting threads leave their cores to them.
+    `spin`: there are no others any more, and spinning is quicker.
+    """
+
+    kind: Literal["wait_policy_changed"] = "wait_policy_changed"
+    policy: Literal["spin", "sleep"]
+    cores_of_others: float
+
+
 class Saved(_Event):
     """`adapter/` is complete: its manifest, written last, lists every file with size and sha256."""
 
@@ -150,6 +162,7 @@ Event = Annotated[
     | Evaluated
     | CheckpointSaved
     | CheckpointRefused
+    | WaitPolicyChanged
     | Saved
     | Finished
     | FinishedEarly

@@ -71,7 +71,18 @@ def _keeping(kind: str, data: dict[str, Any]) -> str:
             return f"Done: {duration(data['train_seconds'])} of training, {duration(data['total_seconds'])} in all."
         case "stopped":
             return f"Stopped after step {data['step']}."
+        case "wait_policy_changed":
+            return _waiting(data["policy"], data["cores_of_others"])
     return ""
+
+
+def _waiting(policy: str, cores_of_others: float) -> str:
+    if policy == "spin":
+        return "The processor is this job's alone again, so its threads wait for each other spinning, which is quicker."
+    return (
+        f"Other programs are using {cores_of_others:g} of this machine's cores, so the job's threads sleep while they "
+        "wait for each other. It trains more slowly meanwhile; the result is the same."
+    )
 
 
 def _move(label: str, reason: str) -> str:

@@ -53,13 +53,16 @@ def _work(job_dir: Path, wanted: Asking, report: Callable[[Event], None], seat: 
     from worker.engine.follow import follow
     from worker.engine.process_group import ProcessGroup
     from worker.engine.train import train
+    from worker.engine.wait_policy import adapted_waiting
 
     try:
         group = ProcessGroup(seat, is_sharded=is_sharded)
         if group.is_first:
-            train(job_dir, wanted, report, group)
+            with adapted_waiting(report):
+                train(job_dir, wanted, report, group)
         else:
-            follow(job_dir, group)
+            with adapted_waiting(lambda _event: None):
+                follow(job_dir, group)
     except Exception as error:
         if not (seat.is_first and isinstance(error, Stop | TrainingError)):
             wait_for_echo(seat)

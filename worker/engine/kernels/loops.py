@@ -50,7 +50,7 @@ class Loop:
 
     def __call__(self, dtype: torch.dtype, *arguments: Argument) -> None:
         slots = (ctypes.c_int64 * (1 + len(arguments)))(0, *map(_slot, arguments))
-        _on_all_threads()(_compiled(self._body, dtype), slots, torch.get_num_threads(), 0)
+        openmp_parallel()(_compiled(self._body, dtype), slots, torch.get_num_threads(), 0)
 
 
 def takes(*tensors: Tensor) -> bool:
@@ -61,7 +61,7 @@ def takes(*tensors: Tensor) -> bool:
         dtype in _KINDS
         and all(one.dtype == dtype and one.device.type == "cpu" and one.is_contiguous() for one in tensors)
         and not torch.compiler.is_compiling()
-        and _on_all_threads() is not None
+        and openmp_parallel() is not None
     )
 
 
@@ -90,7 +90,7 @@ _alive: list[Any] = []
 
 
 @cache
-def _on_all_threads() -> Any:
+def openmp_parallel() -> Any:
     """GNU OpenMP's entry point: run a function, given an address, on so many threads. None where PyTorch runs on
     another library, which only costs time."""
     try:
