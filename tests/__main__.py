@@ -1,7 +1,8 @@
 """The one door to every check: `python -m tests`.
 
 `python -m tests` runs lint, types, walls, migrations, the tests, and those of jobs once more on PostgreSQL; both two
-files at a time, as most wait for processes more than they compute.
+files at a time, as most wait for processes more than they compute. Beside them it runs the README's first command in
+a fresh clone of the newest commit (`tests/first_command.py`).
 `… slow` runs the minutes-long ones with real base models, `… faults [--seed N]` the fault matrix in full,
 `… postgresql` what runs on PostgreSQL, `… interop` other libraries on what we write, in environments of their own.
 Any other words go to pytest: `python -m tests -k split`.
@@ -12,6 +13,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.first_command import FirstCommand, outcome
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -52,10 +55,21 @@ def main(words: list[str]) -> int:
     if words:
         return _pytest(words)
     _bring_browser()
+    command = FirstCommand()
+    try:
+        return _everything(command)
+    finally:
+        command.remove()
+
+
+def _everything(command: FirstCommand) -> int:
     failed = [name for name, command in CHECKS.items() if not _passes(name, command)]
     # Two that compute on all cores at once would wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     codes = [_pytest(TWO_AT_A_TIME), _postgresql(TWO_AT_A_TIME)]
+    found = command.finish()
+    _say(outcome(*found))
+    codes.append(found[0])
     if failed:
         _say(f"FAILED: {', '.join(failed)}")
     # A pytest that was killed has a negative code: also that is no pass.

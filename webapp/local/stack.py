@@ -8,11 +8,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import IO
 
 from django.core.management import call_command
+from packaging.requirements import Requirement
 
 from webapp.local.lock import lock_take
 from webapp.local.valkey import broker_url, valkey_lay_out
@@ -29,7 +30,7 @@ WORKER_STAYS_AWAY = (0, 78)
 WORKER_STOP_GRACE_SECONDS = 6.0
 """For a training child to write its checkpoint when all is stopped."""
 """The broker goes last; together they keep Ctrl-C under ten seconds."""
-TRAINING_PACKAGES = ("torch", "transformers", "peft", "datasets", "safetensors", "gguf", "sacrebleu")
+DISTRIBUTION, EXTRA = "graftwork", "train"
 
 
 class CannotStart(Exception):
@@ -153,12 +154,29 @@ class Stack:
                 child.wait()
 
 
+def missing_packages() -> list[str]:
+    """Returns what the installed metadata of the extra `train` asks for and this environment lacks."""
+    needed = map(Requirement, requires(DISTRIBUTION) or ())
+    names = [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": EXTRA})]
+    return [name for name in names if not _is_installed(name)]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def _check_packages() -> None:
-    missing = [name for name in TRAINING_PACKAGES if find_spec(name) is None]
+    install = f"Install it: {sys.executable} -m pip install -e '.[{EXTRA}]'"
+    try:
+        missing = missing_packages()
+    except PackageNotFoundError as error:
+        raise CannotStart(f"Graftwork is not installed in this environment. {install}") from error
     if missing:
-        raise CannotStart(
-            f"Missing here: {', '.join(missing)}. Install it: {sys.executable} -m pip install -e '.[train]'"
-        )
+        raise CannotStart(f"Missing here: {', '.join(missing)}. {install}")
 
 
 def _check_port(host: str, port: int) -> None:
