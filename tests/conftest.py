@@ -19,7 +19,10 @@ from tests.databases import (  # noqa: F401
     sqlite_database,
 )
 from tests.factories import make_user
+from tests.processes import hear_ctrl_c
 from webapp.accounts.models import User
+
+hear_ctrl_c()
 
 
 def pytest_unconfigure() -> None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-GREETING_SECONDS = 90
+GREETING_SECONDS = 180
+STOP_SECONDS = 60
 
 
 class RunningStack:
@@ -28,7 +29,7 @@ class RunningStack:
     def stop(self) -> int:
         """Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(STOP_SECONDS)
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def running_stack(home: Path, **environment: str) -> Iterator[RunningStack]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(STOP_SECONDS)
 
 
 def up(home: Path, *words: str, **environment: str) -> subprocess.Popen[str]:

@@ -6,12 +6,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.base_models.hub_server import Hub, serving
 from tests.person import PASSWORD, USERNAME
 from tests.stack import RunningStack, running_stack
 from tests.tiny import make_llama
+
+expect.set_options(timeout=45_000)
+"""What is awaited comes later on a busy machine."""
 
 OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -19,6 +19,7 @@ from django.utils import timezone
 from tests.datasets.conftest import JSON, Send, files_in
 from tests.datasets.files import GOOD_PAIRS, good_csv
 from tests.datasets.test_pages import HTMX, PAIRS, text
+from tests.processes import environment_of
 from webapp import storage
 from webapp.datasets import reading_answers
 from webapp.datasets.models import Dataset, Upload
@@ -230,7 +231,7 @@ def test_a_killed_child_is_told_and_can_be_started_again(
     monkeypatch.setenv("GRAFTWORK_SECRET_KEY", "not for children")
     url = send(LONG_CSV).json()["url"]
     with frozen_while_reading(url, alice_client) as child:
-        assert not [name for name in child.environ() if name.startswith(("GRAFTWORK", "DJANGO"))]
+        assert not [name for name in environment_of(child.pid) if name.startswith(("GRAFTWORK", "DJANGO"))]
         assert os.getpgid(child.pid) == child.pid != os.getpgid(0)
         child.kill()
     answer = ready(alice_client, url)

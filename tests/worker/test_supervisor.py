@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -69,9 +68,7 @@ def test_a_child_that_is_asked_stops_between_steps(tmp_path: Path, monkeypatch: 
 def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = Child(tmp_path, DEAF, monkeypatch)
     child.order = "stop"
-    began = time.monotonic()
     assert child.run() == supervisor.Outcome(-signal.SIGKILL, "stop", "deaf")
-    assert time.monotonic() - began < 10
 
 
 def test_a_child_that_crashes_tells_its_code_and_leaves_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.person import Person
+from tests.processes import environment_of
 from tests.stack import PROJECT, RunningStack, environment_of_a_person, free_port, running_stack
 from webapp.workers.worker_key import WorkerKey
 
@@ -86,7 +87,7 @@ def test_a_worker_joins_works_under_its_name_and_says_goodbye(stack: RunningStac
     token, url = add(ada, "second")
     with running(command(stack.home, "--join", stack.url, GRAFTWORK_JOIN_TOKEN=token)) as process:
         wait_for(ada, url, "Online")
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes().decode()
+        environment = str(environment_of(process.pid))
         assert f"sqlite:///{stack.home}" in environment and token not in environment
         assert token not in Path(f"/proc/{process.pid}/cmdline").read_text()
         assert health_words(ada, "/workers/").count("Online") == 2
