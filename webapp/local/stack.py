@@ -40,11 +40,13 @@ class CannotStart(Exception):
 class Stack:
     """Use as a context: everything runs inside, and nothing is left behind after it."""
 
-    def __init__(self, data_dir: Path, *, host: str, port: int) -> None:
+    def __init__(self, data_dir: Path, *, host: str, port: int, say: Callable[[str], None] = lambda _: None) -> None:
+        """`say` is told what is being started."""
         self.data_dir = data_dir
         self.host = host
         self.port = port or _free_port(host)
         self.url = f"http://{host}:{self.port}"
+        self._say = say
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
         self._ends: dict[str, list[float]] = {}
@@ -57,6 +59,7 @@ class Stack:
         self._lock = lock_take(self.data_dir / "run" / "lock", self.url)
         try:
             _check_port(self.host, self.port)
+            self._say("Preparing the database and starting the app.")
             call_command("migrate", verbosity=0)
             self._start_all()
         except BaseException:

