@@ -70,7 +70,7 @@ def _parsed_once() -> Iterator[None]:
     import gguf
     import numpy as np
 
-    class Reader(gguf.GGUFReader):
+    class Reader(gguf.GGUFReader):  # type: ignore[misc]  # a library without types
         """Reads the file through a plain array: each of a million small slices of a `memmap` builds a Python object."""
 
         @property
