@@ -1,5 +1,6 @@
 """For every address that changes something: a request that succeeds, and what shows that it did."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -309,4 +310,13 @@ CHANGES: dict[str, tuple[str, Callable[[User, Path], Change]]] = {
 def post(root: User, name: str, model: Any, thing: Any = None, *, fields: dict[str, str] | None = None) -> Change:
     url = reverse(name, args=[thing.pk] if thing is not None else [])
     client = signed_in(root)
-    return Change(lambda: client.post(url, fields or {}), rows_of(model))
+
+    def send() -> Any:
+        """A mapping whose rows are still being checked is shown again, and nothing is saved yet."""
+        deadline = time.monotonic() + 60
+        while (answer := client.post(url, fields or {})).status_code == 200:
+            assert time.monotonic() < deadline, answer.content[:2000]
+            time.sleep(0.1)
+        return answer
+
+    return Change(send, rows_of(model))

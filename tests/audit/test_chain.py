@@ -1,7 +1,7 @@
 """The chain: entries follow one another, nobody changes them, and whoever does is found out."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,15 +10,23 @@ from django.db import DatabaseError, connection, transaction
 
 from tests.databases import new_database, using_database
 from tests.factories import make_job, make_user
+from tests.state_machine.faults import committing_then_raising
 from webapp import storage
 from webapp.audit import append_only
 from webapp.audit.chain import glance, verify
 from webapp.audit.models import AppendOnly, AuditEntry, AuditHead
 from webapp.audit.recording import Pending, current, printable, record
+from webapp.jobs import persist
 from webapp.jobs.models import Job
 from webapp.jobs.services import job_pause
 
 NUM = 5
+
+
+@pytest.fixture(autouse=True)
+def no_request() -> Iterator[None]:
+    yield
+    current.set(None)
 
 
 def fill(number: int = NUM) -> None:
@@ -222,3 +230,17 @@ def test_a_table_made_again_gets_its_triggers_back(engine: str, django_db_blocke
 )
 def test_text_is_bounded_and_holds_no_control_characters(text: str, shown: str) -> None:
     assert printable(text, 20) == shown
+
+
+def test_a_change_whose_answer_was_lost_leaves_one_entry(either_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was committed, the connection broke before its caller knew, and the try after it found it done."""
+    monkeypatch.setattr(persist, "PAUSES", (0.0,) * len(persist.PAUSES))
+    job = make_job(make_user())
+    pending = Pending("job.pause", actor="alice", keeps_own_transactions=True)
+    current.set(pending)
+    with committing_then_raising(1) as faults:
+        job_pause(job)
+    assert (faults.num_raised, job.state) == (1, "paused")
+    assert pending.is_written()
+    assert AuditEntry.objects.filter(action="job.pause").count() == 1
+    assert verify().problem == ""
