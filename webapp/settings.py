@@ -140,6 +140,7 @@ TEMPLATES = [
                 "webapp.broker_watch.broker",
             ],
             "builtins": ["webapp.shown"],
+            "libraries": {"usage": "webapp.usage.tags"},
         },
     },
 ]

@@ -20,6 +20,7 @@ urlpatterns = [
     path("models/", include("webapp.base_models.urls")),
     path("workers/", include("webapp.workers.urls")),
     path("audit/", include("webapp.audit.urls")),
+    path("people/", include("webapp.usage.urls")),
     path("help/", include("webapp.help.urls")),
     # One page checks and sets one's own password, so that its limits hold everywhere.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account")),

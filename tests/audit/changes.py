@@ -23,6 +23,7 @@ from webapp.errands.models import Errand, State
 from webapp.hub_tokens.models import HubToken
 from webapp.hub_tokens.services import hub_token_set
 from webapp.jobs.models import Job
+from webapp.limits.models import InstallationLimits, PersonLimits
 from webapp.webhooks.models import Notice, Webhook
 from webapp.webhooks.services import notices_add, webhook_add
 from webapp.workers.models import JoinToken, Worker
@@ -181,6 +182,14 @@ def worker(root: User, tmp: Path) -> Change:
     return post(root, "worker-add", Worker, fields={"name": "box", "labels": "", "slots": ""})
 
 
+def limits_person(root: User, tmp: Path) -> Change:
+    return post(root, "limits-person", PersonLimits, root, fields={"queued_jobs": "5"})
+
+
+def limits_everyone(root: User, tmp: Path) -> Change:
+    return post(root, "limits-everyone", InstallationLimits, fields={"queued_jobs": "5"})
+
+
 def worker_set(root: User, tmp: Path) -> Change:
     return post(root, "worker-detail", Worker, make_worker(), fields={"labels": "fast", "slots": "2"})
 
@@ -285,6 +294,8 @@ CHANGES: dict[str, tuple[str, Callable[[User, Path], Change]]] = {
     "webhook-switch": ("webhook.switch", webhook_switch),
     "webhook-delete": ("webhook.delete", webhook_delete),
     "notice-retry": ("webhook.retry", notice_retry),
+    "limits-person": ("limits.set", limits_person),
+    "limits-everyone": ("limits.set-for-everyone", limits_everyone),
     "worker-add": ("worker.add", worker),
     "worker-detail": ("worker.set", worker_set),
     "worker-token": ("join-token.make", worker_token),

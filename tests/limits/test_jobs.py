@@ -108,8 +108,7 @@ def test_a_person_at_the_limit_waits_and_others_go_ahead(alice: User, bob: User)
     assert [waiting.id for waiting in queue_now()] == [his.id, second.id, third.id]
     assert waiting_now(his).num_ahead == 0
     assert waiting_now(second).sentence == (
-        "Waiting: alice may run 1 job at once and has 1 of 1 running. It starts by itself when one of them ends and it "
-        "is its turn."
+        "Waiting: alice has 1 of 1 job running, the limit of one person. It starts by itself when its turn comes."
     )
     assert "1 more goes before this one" in waiting_now(third).sentence
     assert [job and job.id for job in (job_claim(make_worker("two")), job_claim(make_worker("three")))] == [

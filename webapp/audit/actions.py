@@ -26,6 +26,8 @@ IN_ONE_TRANSACTION = {
     "webhook-switch": "webhook.switch",
     "webhook-delete": "webhook.delete",
     "notice-retry": "webhook.retry",
+    "limits-person": "limits.set",
+    "limits-everyone": "limits.set-for-everyone",
     "worker-add": "worker.add",
     "worker-detail": "worker.set",
     "worker-token": "join-token.make",

@@ -65,11 +65,10 @@ def _held_sentence(job: Job, ahead: list[Waiting]) -> str | None:
     running, before = num_running_of(job.owner_id), sum(waiting.owner_id == job.owner_id for waiting in ahead)
     if not most or running + before < most:
         return None
-    jobs = "1 job" if most == 1 else f"{most} jobs"
     queued = f" {before} more {'goes' if before == 1 else 'go'} before this one." if before else ""
     return (
-        f"Waiting: {job.owner} may run {jobs} at once and has {running} of {most} running.{queued} It starts by itself "
-        "when one of them ends and it is its turn."
+        f"Waiting: {job.owner} has {running} of {most} job{'' if most == 1 else 's'} running, the limit of one person."
+        f"{queued} It starts by itself when its turn comes."
     )
 
 
