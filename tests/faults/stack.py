@@ -117,6 +117,7 @@ class FaultStack:
             **environment_of_a_person(),
             **{f"GRAFTWORK_{name}_SECONDS": seconds for name, seconds in QUICK.items()},
             "GRAFTWORK_HOME": str(home),
+            "GRAFTWORK_LIMIT_QUEUED_JOBS": "0",
             "GRAFTWORK_DATABASE_URL": database_url,
             "GRAFTWORK_BROKER_URL": self.broker_url,
             "GRAFTWORK_WORKER_BROKER_URL": self._broker_at(host),

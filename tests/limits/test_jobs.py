@@ -168,9 +168,10 @@ def test_no_limit_changes_nothing(alice: User) -> None:
 def test_workers_that_claim_at_once_never_run_more_than_allowed(either_database: str, number: int) -> None:
     alice, bob = make_user(), make_user("bob")
     limit(alice, running_jobs=2)
-    for owner in (alice, alice, alice, alice, alice, bob):
-        make_job(owner)
-    workers = [make_worker(f"worker-{index}") for index in range(6)]
+    # Each worker can do one job alone, so that none meets another at the same job.
+    workers = [make_worker(f"worker-{index}", labels=[f"only-{index}"]) for index in range(6)]
+    for index, owner in enumerate((alice, alice, alice, alice, alice, bob)):
+        make_job(owner, needs_labels=[f"only-{index}"])
     taken = at_once(*[partial(job_claim, worker) for worker in workers])
     taken += [job_claim(worker) for worker in workers]
     assert Counter(job.owner_id for job in taken if job) == {alice.id: 2, bob.id: 1}
