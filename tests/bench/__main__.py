@@ -1,6 +1,6 @@
 """Figures, each with the machine they were taken on.
 
-`python -m tests.bench submit, presets, estimates, engine, levers, busy, mapping or first-step`.
+`python -m tests.bench submit, presets, estimates, engine, levers, busy, mapping first-step or demo`.
 """
 
 import os
@@ -15,6 +15,7 @@ import django
 django.setup()
 
 from tests.bench.busy import busy  # noqa: E402
+from tests.bench.demo import demo  # noqa: E402
 from tests.bench.engine.run import engine  # noqa: E402
 from tests.bench.estimates import estimates  # noqa: E402
 from tests.bench.first_step import first_step  # noqa: E402
@@ -25,7 +26,7 @@ from tests.bench.submit import submit  # noqa: E402
 
 BENCHES = {
     "submit": lambda _words: submit(), "presets": presets, "estimates": estimates, "engine": engine,
-    "levers": levers, "busy": busy, "mapping": mapping, "first-step": first_step,
+    "levers": levers, "busy": busy, "mapping": mapping, "first-step": first_step, "demo": demo,
 }  # fmt: skip
 
 if __name__ == "__main__":
