@@ -15,8 +15,8 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _SECRET = ("graftwork.sqlite3", "graftwork.sqlite3-wal", "graftwork.sqlite3-shm", "secret_key", "hub_token_keys")
 _REST = (
-    "installation", "adapters", "base_models", "compiled", "datasets", "errands", "jobs", "logs", "run", "uploads",
-    "valkey",
+    "installation", "audit_record", "worker_keys", "adapters", "base_models", "compiled", "datasets", "errands",
+    "incoming", "jobs", "logs", "run", "uploads", "valkey",
 )  # fmt: skip
 """By name, as the data folder may be one that holds other things of the person's, which stay as they are."""
 
