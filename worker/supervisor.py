@@ -32,7 +32,18 @@ _LETTER: dict[Order, bytes] = {"keep": b"K", "stop": b"S", "cancel": b"C"}
 TICK_SECONDS = 0.5
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
 _ENGINE_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_ENGINE_PREFIXES = ("LC_", "OMP_", "MKL_", "OPENBLAS_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "GRAFTWORK_STUB_")
+_ENGINE_PREFIXES = (
+    "LC_",
+    "OMP_",
+    "GOMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "GLOO_",
+    "GRAFTWORK_STUB_",
+)
 _NETWORK_PREFIXES = ("SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "NO_PROXY", "http_", "https_", "no_proxy")
 _INDEX_PREFIXES = ("PIP_", "XDG_", *_NETWORK_PREFIXES)
 _HUB_PREFIXES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", *_NETWORK_PREFIXES)

@@ -7,6 +7,8 @@ Each run is a line in `tests/bench/results/busy.jsonl`. Wants a quiet machine of
 """
 
 import argparse
+import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from tests.bench.engine.race import NUM_WATCHED_AND_JUDGED
 from tests.bench.engine.turn import THREADS, environment
 from tests.engine.runs import events_of
 from tests.stack import PROJECT
+from webapp.contract.job_dir import RECIPE
 
 RESULTS = Path(__file__).parent / "results" / "busy.jsonl"
 NUM_BUSY = (0, 1, 2)
@@ -70,6 +73,7 @@ def _step_seconds(checkout: Path, num_busy: int) -> float:
     with tempfile.TemporaryDirectory(prefix="gw-busy-") as scratch, ExitStack() as others:
         rows = EVEN.rows(EVEN.num_train + NUM_WATCHED_AND_JUDGED)
         job_dir = lay(Path(scratch) / "job", EVEN.recipe(17), rows, num_train=EVEN.num_train)
+        _speak_to(checkout, job_dir / RECIPE)
         for _ in range(num_busy):
             others.enter_context(_running([sys.executable, "-c", "while True: pass"]))
         words = [sys.executable, "-m", "worker.engine", str(job_dir)]
@@ -81,6 +85,13 @@ def _step_seconds(checkout: Path, num_busy: int) -> float:
             time.sleep(POLL_SECONDS)
         seconds = sorted(step.at - began for began, step in steps[WARM_UP_STEPS : WARM_UP_STEPS + COUNTED_STEPS])
         return seconds[len(seconds) // 2]
+
+
+def _speak_to(checkout: Path, recipe: Path) -> None:
+    """Name the newest recipe version that the checkout knows; what a LoRA job trains is the same in all of them."""
+    source = (checkout / "webapp" / "contract" / "version.py").read_text()
+    version = int(re.findall(r"^RECIPE_VERSION = (\d+)", source, re.MULTILINE)[0])
+    recipe.write_text(json.dumps({**json.loads(recipe.read_text()), "version": version}))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.report import report_of
 from webapp.jobs.yardstick import yardstick_of
 
-LONGEST_SNIPPET = 900
+LONGEST_SNIPPET = 1500
 """A longer one, as of very many labels, would not leave room for the rest of the sheet."""
 
 

@@ -6,6 +6,7 @@ durations are seconds, sizes are bytes.
 
 import errno
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -172,6 +173,8 @@ Event = Annotated[
 ]
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+_ONE_WRITER = threading.Lock()
+"""Threads of one process may report at the same moment, and a line that found no room is cut off again."""
 
 
 def append_event(path: Path, event: Event) -> None:
@@ -179,7 +182,11 @@ def append_event(path: Path, event: Event) -> None:
 
     Raises OSError where the disk has no room for it.
     """
-    line = event.model_dump_json().encode() + b"\n"
+    with _ONE_WRITER:
+        _append(path, event.model_dump_json().encode() + b"\n")
+
+
+def _append(path: Path, line: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         begin = os.fstat(descriptor).st_size

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psutil
@@ -138,8 +138,9 @@ def _watch(parallel: Any, end: threading.Event, report: Callable[[Event], None])
             team.end()
             team = None
         if num_events < MOST_EVENTS:
-            report(WaitPolicyChanged(policy="sleep" if is_busy else "spin", cores_of_others=round(others, 1)))
             num_events += 1
+            with suppress(OSError):  # a full disk ends the job with words of its own
+                report(WaitPolicyChanged(policy="sleep" if is_busy else "spin", cores_of_others=round(others, 1)))
     if team is not None:
         team.end()
 
