@@ -4,14 +4,12 @@ import socket
 import stat
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import httpx
 import pytest
-from packaging.requirements import Requirement
 
 from tests.local.processes import processes_of, wait_until_gone
 from tests.stack import PROJECT, RunningStack, environment_of_a_person, free_port, open_to_others, running_stack, up
@@ -155,12 +153,3 @@ def test_a_package_of_the_extra_that_is_missing_is_named(monkeypatch: pytest.Mon
     assert missing_packages() == ["peft"]
     with pytest.raises(CannotStart, match=r"Missing here: peft\. Install it: .* -m pip install -e '\.\[train\]'"):
         local_stack._check_packages()
-
-
-def test_the_extra_train_is_what_the_app_and_its_worker_import() -> None:
-    """What is imported outside the tests is neither only of the extra `test` nor of none."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    names = {Requirement(one).name for one in (*project["dependencies"], *extras["train"])}
-    assert {"datasets", "torch", "transformers", "peft", "safetensors"} <= names
-    assert names.isdisjoint({Requirement(one).name for one in extras["test"]})

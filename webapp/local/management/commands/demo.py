@@ -22,8 +22,8 @@ from webapp.local.stack import CannotStart, Stack
 from webapp.samples.catalogue import SAMPLES, Sample, sample_path
 
 DEMO_SAMPLE = "dates"
-DEMO_EPOCHS = 2
-"""Auto takes three, for a few points more."""
+DEMO_SETTINGS = {"epochs": "2", "learning_rate": "0.002"}
+"""To be quick: two thirds of Auto's steps at twice its rate answer as many of the sample's held-out rows."""
 
 
 class Command(BaseCommand):
@@ -70,16 +70,20 @@ class Command(BaseCommand):
             task=sample.task,
             base_model=sample.base_model,
             method="lora",
-            epochs=str(DEMO_EPOCHS),
+            **DEMO_SETTINGS,
         )
         lines(
-            f"Training a LoRA adapter on {sample.base_model}, {DEMO_EPOCHS} epochs to be quick and every other setting "
-            f"on Auto. Watch: {url}{job_url}"
+            f"Training a LoRA adapter on {sample.base_model}, to be quick with {_in_words(DEMO_SETTINGS)}; all else "
+            f"is on Auto. Watch: {url}{job_url}"
         )
         with job_progress(console, lines) as show:
             job = client.job_follow(job_url, show)
         lines("Stopping the app.")
         return job
+
+
+def _in_words(settings_of_the_job: dict[str, str]) -> str:
+    return " and ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings_of_the_job.items())
 
 
 def _figures(job: dict[str, Any], sample: Sample, *, total_seconds: float) -> dict[str, Any]:
