@@ -22,7 +22,8 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from tests.engine.test_levers import CLOSE, assert_same, gradients
+from tests.engine.packs import gradients
+from tests.engine.test_levers import CLOSE, assert_same
 from worker.engine.forward import Model
 from worker.engine.levers.blocks import quicken_blocks
 from worker.engine.levers.low_rank import quicken_lora, together

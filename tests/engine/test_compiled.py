@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.engine.here import Attempt, lay_job
+from tests.engine.packs import ROWS, gradients, row
 from tests.engine.runs import MAKERS
-from tests.engine.test_levers import ROWS, gradients, row
 from tests.tiny import make_llama, tiny_recipe
 from worker.engine.forward import Model, token_losses, unwrapped
 from worker.engine.levers import compiled

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.engine.here import Attempt, asked, lay_job, with_options
+from tests.engine.packs import ROWS, gradients, row, trained_model
 from tests.engine.runs import MAKERS
-from tests.engine.test_levers import CLOSE, ROWS, gradients, row, trained_model
+from tests.engine.test_levers import CLOSE
+from tests.gpu import checks
 from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.events import Event
@@ -29,7 +31,6 @@ from worker.engine.levers import packed_attention, varlen_attention
 from worker.engine.levers.packed_rows import MULTIPLE, Pack, pack
 from worker.engine.methods import ENGINE_METHODS
 from worker.engine.model import Place, choose_place, load_base
-from worker.engine.optimizer import optimizer_of
 
 READS = ("_local_scalar_dense", "nonzero", "bincount", "masked_select", "equal")
 """What makes the processor wait for numbers on a card."""
@@ -231,48 +232,14 @@ def test_what_fills_a_pack_up_changes_nothing(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning", "prefix_tuning"])
-def test_on_a_card_the_kernel_has_the_gradients_of_what_is_written_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    model = trained_model(make_llama(tmp_path / "base", max_position_embeddings=512), method).to("cuda", torch.bfloat16)
-    rows = [row(ids) for ids in ROWS]
-
-    def seen() -> tuple[Tensor, dict[str, Tensor]]:
-        found = token_losses(model, rows)[0]
-        return found.detach(), gradients(found.mean(), model)
-
-    calls: list[int] = []
-    kernel = packed_attention.varlen_attention
-    monkeypatch.setattr(
-        packed_attention, "varlen_attention", lambda *args, **rest: (calls.append(1), kernel(*args, **rest))[1]
-    )
-    quick, quick_gradients = seen()
-    assert calls
-    monkeypatch.setattr(packed_attention, "varlen_takes", lambda *_args, **_rest: False)
-    plain, plain_gradients = seen()
-    torch.testing.assert_close(quick, plain, rtol=0.05, atol=0.05)
-    for name, one in plain_gradients.items():
-        assert (quick_gradients[name] - one).norm() <= 0.05 * one.norm() + 1e-3, name
+@pytest.mark.parametrize("method", checks.PACKED_METHODS)
+def test_on_a_card_the_kernel_has_the_gradients_of_what_is_written_out(tmp_path: Path, method: str) -> None:
+    checks.kernel_has_the_gradients_of_what_is_written_out(tmp_path, torch.device("cuda"), method)
 
 
 @pytest.mark.gpu
 def test_on_a_card_a_step_never_waits(tmp_path: Path) -> None:
-    base = make_llama(tmp_path / "base", max_position_embeddings=512)
-    place = Place(torch.device("cuda"), torch.bfloat16, torch.bfloat16)
-    model = ENGINE_METHODS["lora"].build(load_base(base, "generate", place, []), tiny_recipe(base), base)
-    rows = [row(ids) for ids in ROWS]
-    trained = [one for one in model.parameters() if one.requires_grad]
-    optimizer = optimizer_of(tiny_recipe(base), trained)
-    step.step_loss(model, rows, 400)  # the first one readies the card's libraries
-    optimizer.step()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        step.step_loss(model, rows, 400)
-        nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT_NORM)
-        optimizer.step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    checks.a_step_never_waits(tmp_path, torch.device("cuda"))
 
 
 def test_a_card_that_only_imitates_bf16_computes_in_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

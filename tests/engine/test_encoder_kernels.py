@@ -10,8 +10,8 @@ from torch.nn.functional import layer_norm, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
+from tests.engine.packs import gradients
 from tests.engine.test_kernels import DIGITS, WIDTH, results
-from tests.engine.test_levers import gradients
 from worker.engine.forward import Model
 from worker.engine.kernels import loops
 from worker.engine.levers import blocks

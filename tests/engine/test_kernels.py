@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.activations import ACT2FN
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
 
-from tests.engine.test_levers import gradients
+from tests.engine.packs import gradients
 from worker.engine.kernels import loops
 from worker.engine.kernels.gate import gated
 from worker.engine.kernels.numbers import claim, exponential, float32, load, numbers, store, whole

@@ -17,31 +17,18 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from tests.engine.packs import ROWS, SHARED, gradients, row, trained_model
 from tests.engine.runs import MAKERS
-from tests.tiny import make_llama, tiny_recipe
+from tests.tiny import make_llama
 from webapp.contract.methods import METHODS
-from worker.engine.encode import Encoded
-from worker.engine.forward import Model, row_losses, token_losses, unwrapped
+from worker.engine.forward import row_losses, token_losses, unwrapped
 from worker.engine.levers.frozen_trunk import remember_trunk
 from worker.engine.levers.last_block import narrow_last_block
 from worker.engine.levers.low_rank import quicken_lora
 from worker.engine.levers.norm import quicken_norms
 from worker.engine.levers.packed_rows import LEAST_SHARED, pack
-from worker.engine.methods import ENGINE_METHODS
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
-SHARED = [1, 2, 3, 4, 5]
-ROWS = [[*SHARED, *[9] * 2], [*SHARED, *[8] * 6], [*SHARED, *[7] * 150, 3], [*SHARED, *[6] * 290]]
-
-
-def row(ids: list[int], answer: int = 2) -> Encoded:
-    return Encoded(ids, [False] * (len(ids) - answer) + [True] * answer, ids[:-answer])
-
-
-def gradients(loss: Tensor, model: nn.Module) -> dict[str, Tensor]:
-    model.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
 
 
 def assert_same(quick: dict[str, Tensor], plain: dict[str, Tensor]) -> None:
@@ -62,19 +49,6 @@ def test_little_in_common_is_not_worth_a_part_of_its_own() -> None:
     few = list(range(LEAST_SHARED - 1))
     assert pack([[*few, 50, 51], [*few, 60]]).layout.shared == 0
     assert pack([[1, 2, 3, 4, 5, 6]]).layout.shared == 0
-
-
-def trained_model(base: Path, method: str, **knobs: Any) -> Model:
-    """In 64 bits, its adapter at random, so that it does something and everything has a gradient."""
-    torch.manual_seed(3)
-    loaded = AutoModelForCausalLM.from_pretrained(base).requires_grad_(False)
-    model = ENGINE_METHODS[method].build(loaded, tiny_recipe(base, method=method, **knobs), base).double()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.requires_grad and method not in ("full", "freezing"):
-                weight.normal_(std=0.2)
-    quicken_norms(model)  # transformers' own compute in 32 bits, whatever they are given
-    return model.eval()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tests.engine.here import Attempt, asked, lay_job, with_options
+from tests.gpu import checks
 from tests.tiny import make_llama, tiny_recipe
 from webapp.contract.checkpoint import checkpoints_in
 from webapp.contract.recipe import Recipe
@@ -110,22 +111,5 @@ def test_pages_are_for_cards(base: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_a_paged_optimizer_goes_on_as_if_undisturbed(base: Path) -> None:
-    recipe = tiny_recipe(base, optimizer="paged_adamw_8bit")
-    torch.manual_seed(1)
-    weights = [nn.Parameter(torch.randn(512, 512, device="cuda"))]  # of a size that is paged
-    optimizer = optimizer_of(recipe, weights)
-    gradient = torch.randn_like(weights[0])
-
-    def step(one: torch.optim.Optimizer, weight: nn.Parameter) -> None:
-        weight.grad = gradient.clone()
-        one.step()
-
-    step(optimizer, weights[0])
-    kept = {name: tensor.detach().cpu().clone() for name, tensor in moments_of(optimizer).items()}
-    again = nn.Parameter(weights[0].detach().clone())
-    other = optimizer_of(recipe, [again])
-    restore_moments(other, kept)
-    step(optimizer, weights[0])
-    step(other, again)
-    assert torch.equal(weights[0], again)
+def test_a_paged_optimizer_goes_on_as_if_undisturbed(tmp_path: Path) -> None:
+    checks.a_paged_optimizer_goes_on_as_if_undisturbed(tmp_path, torch.device("cuda"))

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.weak import TensorWeakRef
 
-from tests.engine.test_levers import CLOSE, ROWS
+from tests.engine.packs import ROWS
+from tests.engine.test_levers import CLOSE
 from tests.tiny import make_llama, tiny_recipe
 from worker.engine.forward import hidden_states, unwrapped
 from worker.engine.levers import packed_attention

@@ -94,6 +94,11 @@ def load_base(folder: Path, task: Task, place: Place, labels: list[str], *, is_q
         if is_out_of_memory(error):
             raise
         raise refused("The base model cannot be loaded from its folder.", error) from error
+    return prepare_base(model, place, is_quantised=is_quantised)
+
+
+def prepare_base(model: Model, place: Place, *, is_quantised: bool = False) -> Model:
+    """Freeze the model of transformers, with our faster modules in it, and move it to its device."""
     quicken_norms(model)
     quicken_layer_norms(model)
     quicken_blocks(model)

@@ -6,6 +6,7 @@ The head is left out: only few tokens go through it. python -m tests.bench.engin
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from statistics import median
 
 from tests.bench.engine.figures import Figures
@@ -33,22 +34,30 @@ def run_floor(part: str, turn: Turn) -> Figures:
     return {"tokens_per_second": tokens / seconds, "step_seconds": seconds, "tokens": tokens}
 
 
-def _seconds(tokens: int) -> float:
+def products_seconds(
+    tokens: int, layers: Sequence[tuple[int, int]], num_blocks: int, device: str = "cpu", times: int = TIMES
+) -> float:
+    """Of one step's frozen products. `layers`: of a block, the width of what goes in and of what comes out."""
     import torch
 
+    wait = torch.cuda.synchronize if device == "cuda" else torch.cpu.synchronize
     # Each block has weights of its own, so that they come from memory as in a real step.
-    weights = [torch.randn(out, into).bfloat16() for _block in range(NUM_BLOCKS) for into, out in LAYERS]
-    given = {width: torch.randn(tokens, width).bfloat16() for width in (HIDDEN, KEYS, WIDE)}
+    weights = [torch.randn(out, into, device=device).bfloat16() for _block in range(num_blocks) for into, out in layers]
+    given = {
+        width: torch.randn(tokens, width, device=device).bfloat16() for width in {w for one in layers for w in one}
+    }
     taken = []
-    for _ in range(TIMES):
+    for _ in range(times):
+        wait()
         began = time.perf_counter()
         for weight in weights:
             torch.mm(given[weight.shape[1]], weight.T)
         for weight in reversed(weights):
             torch.mm(given[weight.shape[0]], weight)
+        wait()
         taken.append(time.perf_counter() - began)
     return median(taken[1:])
 
 
 if __name__ == "__main__":
-    print(_seconds(int(sys.argv[1])))  # noqa: T201
+    print(products_seconds(int(sys.argv[1]), LAYERS, NUM_BLOCKS))  # noqa: T201
