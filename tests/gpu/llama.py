@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainingArguments
 
 from tests.bench.engine.floor import products_seconds
 from tests.bench.engine.peer.train import Clock, Collator
@@ -210,6 +210,7 @@ def peer_steps(
         optimizers=(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)),
         callbacks=[clock],
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)  # standard output is for the results
     reset_peak(device)
     trainer.train()
     return steps_of(clock.losses, clock.ended - clock.began_steady, rows)

@@ -71,7 +71,7 @@ class Report:
         if self.seconds_left > 5:
             section.update(outcome_of(work, min(seconds, self.seconds_left - 2)))
         section["seconds"] = round(time.monotonic() - began, 2)
-        print(f"{section['seconds']:7.1f} s  {name}: {section['status']}", file=sys.stderr, flush=True)
+        print(f"{section['seconds']:7.1f} s  {name}: {section['status']}", file=sys.stderr, flush=True)  # noqa: T201
         self.write()
 
 
@@ -111,7 +111,7 @@ def end_at_the_last_second(report: Report) -> None:
     """A kernel that hangs hears no signal: then this thread ends the process, with what is known by then."""
 
     def end() -> None:
-        print(report.write(), flush=True)
+        print(report.write(), flush=True)  # noqa: T201
         os._exit(report.exit_code)
 
     timer = threading.Timer(report.seconds_left, end)
@@ -153,8 +153,8 @@ def driver_version() -> str | None:
 def run_checks(report: Report, device: Any) -> None:
     from tests.gpu import checks
 
+    kernel = checks.kernel_has_the_gradients_of_what_is_written_out
     for method in checks.PACKED_METHODS:
-        kernel = checks.kernel_has_the_gradients_of_what_is_written_out
         run_in_folder(report, "checks", f"kernel {method}", lambda folder, m=method: kernel(folder, device, m))
     for check in (checks.a_step_never_waits, checks.a_paged_optimizer_goes_on_as_if_undisturbed):
         run_in_folder(report, "checks", check.__name__, lambda folder, c=check: c(folder, device))
@@ -208,7 +208,7 @@ def main(words: list[str]) -> int:
         except Exception as error:
             traceback.print_exc()
             report.sections[name] = {"status": "failed", "seconds": 0.0, "error": f"{type(error).__name__}: {error}"}
-    print(report.write())
+    print(report.write())  # noqa: T201
     return report.exit_code
 
 
