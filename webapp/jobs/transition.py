@@ -16,7 +16,6 @@ from webapp.clock import database_now
 from webapp.jobs.history import NewEvent, events_add
 from webapp.jobs.models import ACTIVE, OVER, Job, JobAttempt, JobEvent, Outcome, State
 from webapp.jobs.persist import persistently
-from webapp.limits.limits import limits_of
 from webapp.webhooks.services import notices_add
 
 BY_PERSON = "person"
@@ -99,7 +98,8 @@ def transition(
             also()
         if to in TOLD:
             notices_add(job.owner, TOLD[to], _payload(job, to, reason))
-        if _may_let_a_job_start(job, to):
+        if to not in ACTIVE:
+            # This one, or another of its owner's that waited for it to end.
             transaction.on_commit(wake_workers, robust=True)
         settle(job)
         return True
@@ -114,11 +114,6 @@ def transition(
         return True
 
     return persistently(move, is_done=is_done) and persistently(see, is_done=lambda: False)
-
-
-def _may_let_a_job_start(job: Job, to: State) -> bool:
-    """This one, or another of its owner's that waited for it to end."""
-    return to == State.QUEUED or (to not in ACTIVE and limits_of(job.owner_id).running_jobs > 0)
 
 
 def _attempt_row(
