@@ -31,6 +31,7 @@ from webapp.jobs.seen_rows import NOTHING_SEEN, RowsGone, seen_by
 from webapp.jobs.split_rows import rows_split_store
 from webapp.jobs.transition import BY_PERSON
 from webapp.jobs.wishes import NO_WISHES, Wishes
+from webapp.limits.limits import Limits, limits_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def job_create(
     _check_fit(dataset_version, base_model, recipe, start)
     if earlier := _made_before(owner, idempotency_key, request_sha256):
         return earlier
-    check_queue(owner)
+    limits = limits_of(owner.id)
+    check_queue(owner, limits)
     # Before there are files: once there are, a database that goes away leaves them behind.
     told = estimate_now(dataset_version, base_model, recipe, wishes.needs)
     job_id = uuid.uuid4()
@@ -95,7 +97,7 @@ def job_create(
         seed = _inherited(job)
         if seed is not None:
             checkpoint_link(seed, storage.attempt_dir(job_id, SEEDS))
-        return _accept(job)
+        return _accept(job, limits)
     except (TooFewRows, RowsGone, StartLost) as error:
         storage.folder_delete(storage.job_dir(job_id))
         raise CannotTrain(str(error)) from error
@@ -128,7 +130,8 @@ def job_retry(
     assert job.is_over
     if earlier := _made_before(owner, idempotency_key, request_sha256):
         return earlier
-    check_queue(owner)
+    limits = limits_of(owner.id)
+    check_queue(owner, limits)
     seed = None if from_start else _seed_of(job, checkpoint)
     new_id = uuid.uuid4()
     folder = storage.job_dir(new_id)
@@ -162,7 +165,8 @@ def job_retry(
                 num_processes=job.num_processes,
                 # A job that goes on from a checkpoint takes less than was foretold of the whole.
                 estimate_json=None,
-            )
+            ),
+            limits,
         )
     except StartLost as error:
         _files_drop(new_id, error)
@@ -209,12 +213,12 @@ def _files_drop(job_id: uuid.UUID, error: BaseException) -> None:
         storage.folder_delete(storage.job_dir(job_id))
 
 
-def _accept(job: Job) -> Job:
+def _accept(job: Job, limits: Limits) -> Job:
     """Row, first event and wake-up. Of two requests with one key at the same moment the second gets the first's."""
 
     @transaction.atomic
     def add() -> bool:
-        take_place_in_queue(job)
+        take_place_in_queue(job, limits)
         job.save(force_insert=True)
         told = {"from": "", "to": State.QUEUED, "reason": "Waiting for a worker.", "actor": BY_PERSON}
         events_add(job.id, job.attempt, [NewEvent(database_now(), "moved", told)])

@@ -6,7 +6,7 @@ Each app that stores something counts its own part, since this one knows none of
 from collections.abc import Callable
 
 from webapp.accounts.models import User
-from webapp.limits.limits import LimitReached, limits_of, person_lock
+from webapp.limits.limits import LimitReached, Limits, limits_of, person_lock
 from webapp.shown import megabytes
 
 Counter = Callable[[int], int]
@@ -25,9 +25,9 @@ def stored_bytes(user_id: int) -> int:
     return sum(counter(user_id) for counter in _counters)
 
 
-def check_room(user: User, num_bytes: int) -> None:
-    """Raises LimitReached if so many more bytes would exceed the person's limit."""
-    limit = limits_of(user.id).stored_bytes
+def check_room(user: User, num_bytes: int, limits: Limits | None = None) -> None:
+    """Raises LimitReached if so many more bytes would exceed the person's limit. `limits`: where they are known."""
+    limit = (limits or limits_of(user.id)).stored_bytes
     if limit and (used := stored_bytes(user.id)) + num_bytes > limit:
         raise LimitReached(
             "stored_bytes",
@@ -42,6 +42,7 @@ def take_room(user: User, num_bytes: int) -> None:
 
     Raises LimitReached.
     """
-    if limits_of(user.id).stored_bytes:
+    limits = limits_of(user.id)
+    if limits.stored_bytes:
         person_lock(user.id)
-        check_room(user, num_bytes)
+        check_room(user, num_bytes, limits)
