@@ -75,7 +75,12 @@ def detail(request: HttpRequest, adapter_id: str) -> HttpResponse:
             "version": version,
             "versions": versions,
             "method": _method(version),
-            "abilities": abilities_of(version.manifest["method"], ABILITIES_OF_RESULTS),
+            "abilities": abilities_of(
+                version.manifest["method"],
+                ABILITIES_OF_RESULTS,
+                family=version.job.base_model.shape.family,
+                task=version.job.recipe.task,
+            ),
             "continues": continues_words(version.job),
             "continued_by": continued_by[:MOST_CONTINUED],
             "verdict": version.job.verdict,

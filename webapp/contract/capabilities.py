@@ -18,8 +18,8 @@ ABILITIES: tuple[Ability, ...] = get_args(Ability)
 
 ABILITY_WORDS: dict[Ability, tuple[str, str]] = {
     "merge": ("Merges", "The base with the adapter worked into its weights is one plain model."),
-    "gguf": ("GGUF", "Runs in llama.cpp and Ollama, as an adapter file or merged."),
-    "vllm": ("vLLM", "vLLM serves it beside others on one base."),
+    "gguf": ("GGUF", "llama.cpp and Ollama run it, as a file or merged: models of Llama's kind that write answers."),
+    "vllm": ("vLLM", "vLLM serves it beside others on one base: models of Llama's kind that write answers."),
     "adapterhub": ("AdapterHub", "Opens in the library “adapters”."),
     "quantised_base": ("4-bit base", "The frozen base may be kept in 4 bits while training (QLoRA)."),
     "gradient_checkpointing": ("Saves memory", "May compute again what lies between the blocks while training."),
@@ -53,6 +53,9 @@ _AFTER_MERGING = "Once merged, as a plain model."
 _NO_QUANTISED = "Only LoRA trains beside 4-bit weights here."
 _TRAINS_BASE = "It trains the base's own weights, and 4 bits are too few to move by small steps."
 _NOT_A_LORA = "vLLM takes LoRA only."
+
+_RUNNERS: dict[Ability, str] = {"gguf": "llama.cpp", "vllm": "vLLM"}
+"""Abilities that depend on the program that runs the result."""
 
 CAPABILITIES: dict[str, dict[Ability, Can]] = {
     "lora": {
@@ -119,9 +122,29 @@ CAPABILITIES["prefix_tuning"]["gradient_checkpointing"] = Can(
 )
 
 
-def abilities_of(method: str, abilities: tuple[Ability, ...] = ABILITIES) -> tuple[AbilityLine, ...]:
-    """In the order of the table's columns."""
-    return tuple(AbilityLine(*ABILITY_WORDS[ability], *CAPABILITIES[method][ability]) for ability in abilities)
+def abilities_of(
+    method: str,
+    abilities: tuple[Ability, ...] = ABILITIES,
+    *,
+    family: Family | None = None,
+    task: Task | None = None,
+) -> tuple[AbilityLine, ...]:
+    """Returns a method's abilities in the order of the table's columns; for a kind of model and a task where both are
+    given, else as far as the method alone decides."""
+    return tuple(AbilityLine(*ABILITY_WORDS[one], *can(method, one, family, task)) for one in abilities)
+
+
+def can(method: str, ability: Ability, family: Family | None, task: Task | None) -> Can:
+    """Returns whether a method has an ability on this kind of model and for this task."""
+    by_method = CAPABILITIES[method][ability]
+    if not by_method.yes or ability not in _RUNNERS or family is None or task is None:
+        return by_method
+    runner = _RUNNERS[ability]
+    if task == "classify":
+        return Can(False, f"{runner} runs models that write; a head that chooses a label has no place there.")
+    if family != "llama":
+        return Can(False, f"Not tested for the {FAMILY_WORDS[family]}: only models of Llama's kind are.")
+    return by_method
 
 
 def impossible(method: str, family: Family, task: Task) -> str | None:

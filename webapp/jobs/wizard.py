@@ -128,7 +128,7 @@ def _method_card(method: Method, form: JobForm) -> Card:
         problem=problem,
         why="A safe first choice: it did well on all rows we measured." if method == form.suggested_method else "",
         costs=None if problem else _costs(method, form),
-        abilities=abilities_of(method.name),
+        abilities=abilities_of(method.name, family=model.shape.family if model else None, task=task),
         measured=shortfall(method.name, task),
     )
 
