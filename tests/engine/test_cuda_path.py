@@ -152,7 +152,7 @@ def test_nothing_is_kept_of_a_step_whose_loss_was_read_too_late(
 def attend_row_by_row(query: Tensor, key: Tensor, value: Tensor, *ends: Any, **rest: Any) -> Tensor:
     """What the kernel computes, the slow way: each row's last query stands at its last key."""
     query_ends, key_ends, longest_query, longest_key = ends
-    assert rest["window_size"] == (-1, 0) and rest["enable_gqa"]
+    assert rest["window_size"] == (-1, 0)
     parts = []
     for at in range(len(query_ends) - 1):
         q = query[query_ends[at] : query_ends[at + 1]]
@@ -166,14 +166,27 @@ def attend_row_by_row(query: Tensor, key: Tensor, value: Tensor, *ends: Any, **r
     return torch.cat(parts)
 
 
+def kernel_that_shares_keys(*tensors: Any, scale: float, window_size: Any, enable_gqa: bool = False) -> Tensor:
+    """With the arguments of torch 2.13."""
+    assert enable_gqa
+    return attend_row_by_row(*tensors, scale=scale, window_size=window_size)
+
+
+def kernel_of_torch_2_11(*tensors: Any, scale: float, window_size: Any) -> Tensor:
+    """It has no argument for keys that several heads of queries share."""
+    assert tensors[0].shape[1] == tensors[1].shape[1] == tensors[2].shape[1]
+    return attend_row_by_row(*tensors, scale=scale, window_size=window_size)
+
+
+@pytest.mark.parametrize("kernel", [kernel_that_shares_keys, kernel_of_torch_2_11])
 @pytest.mark.parametrize("multiple", [1, 128])
 @pytest.mark.parametrize(
     ("num_virtual", "prefix", "rows"), [(0, 0, ROWS), (3, 0, ROWS), (0, 4, ROWS), (0, 0, ROWS[:1])]
 )
 def test_the_kernel_is_given_what_each_row_sees(
-    monkeypatch: pytest.MonkeyPatch, num_virtual: int, prefix: int, rows: list[list[int]], multiple: int
+    monkeypatch: pytest.MonkeyPatch, num_virtual: int, prefix: int, rows: list[list[int]], multiple: int, kernel: Any
 ) -> None:
-    monkeypatch.setattr(varlen_attention, "varlen_attn", attend_row_by_row)
+    monkeypatch.setattr(varlen_attention, "varlen_attn", kernel)
     layout = pack(rows, num_virtual=num_virtual, multiple=multiple).layout
     tokens = len(layout.positions)
     torch.manual_seed(0)

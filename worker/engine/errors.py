@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from webapp.contract.failures import EngineFailure
 
 _STORAGE_FULL = {number: os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)}
-_MEMORY_WORDS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation")
-"""torch says so in words alone on the CPU (DefaultCPUAllocator), C++ libraries by the name of their exception."""
+_MEMORY_WORDS = (
+    "out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation", "STATUS_ALLOC_FAILED",
+)  # fmt: skip
+"""torch says so in words alone on the CPU (DefaultCPUAllocator), C++ libraries by the name of their exception, cuBLAS
+by its status."""
 
 
 class TrainingError(Exception):

@@ -6,7 +6,9 @@ to every row, which is little beside the scores saved. Written without a card at
 processors, the kernel by the tests marked `gpu`.
 """
 
-from functools import lru_cache
+import inspect
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -45,12 +47,22 @@ def varlen_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, 
     rows = rows_of(layout, len(key) - len(query))
     if rows.keys is not None:
         key, value = key.index_select(0, rows.keys), value.index_select(0, rows.keys)
+    groups: dict[str, bool] = {"enable_gqa": True}
+    if not _takes_groups(varlen_attn):
+        key, value = (one.repeat_interleave(query.shape[1] // one.shape[1], dim=1) for one in (key, value))
+        groups = {}
     output = varlen_attn(
         query, key, value, rows.query_ends, rows.key_ends, rows.longest_query, rows.longest_key,
-        scale=scaling, window_size=(-1, 0), enable_gqa=True,
+        scale=scaling, window_size=(-1, 0), **groups,
     )  # fmt: skip
     assert isinstance(output, Tensor)
     return output
+
+
+@cache
+def _takes_groups(kernel: Callable[..., object]) -> bool:
+    """Whether the kernel shares a key among several queries' heads by itself: torch 2.13 does, 2.11 does not."""
+    return "enable_gqa" in inspect.signature(kernel).parameters
 
 
 @lru_cache(maxsize=1)
