@@ -9,7 +9,7 @@ processors, the kernel by the tests marked `gpu`.
 import inspect
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ def varlen_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, 
     rows = rows_of(layout, len(key) - len(query))
     if rows.keys is not None:
         key, value = key.index_select(0, rows.keys), value.index_select(0, rows.keys)
-    groups: dict[str, bool] = {"enable_gqa": True}
+    groups: dict[str, Any] = {"enable_gqa": True}
     if not _takes_groups(varlen_attn):
         key, value = (one.repeat_interleave(query.shape[1] // one.shape[1], dim=1) for one in (key, value))
         groups = {}
