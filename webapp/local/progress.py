@@ -31,23 +31,22 @@ class Lines:
             self._detail = detail
             if doing != self._doing:
                 self._doing, self._since = doing, now
-                self._print()
+                self._print(detail)
             elif now - self._said_at >= SILENCE_SECONDS:
-                self._detail = detail or f"{now - self._since:.0f} s so far"
-                self._print()
+                self._print(detail or f"{now - self._since:.0f} s so far")
 
     def again(self) -> None:
         """Say what is being done once more if a word is due."""
         if self._doing:
-            self(self._doing, self._detail if not self._detail.endswith("so far") else "")
+            self(self._doing, self._detail)
 
     def rest(self) -> None:
         """Nothing is said again until there is something new: a bar shows what is being done."""
         with self._lock:
             self._doing = ""
 
-    def _print(self) -> None:
-        self._console.print(f"{self._doing} ({self._detail})" if self._detail else self._doing, soft_wrap=True)
+    def _print(self, detail: str) -> None:
+        self._console.print(f"{self._doing} ({detail})" if detail else self._doing, soft_wrap=True)
         self._said_at = self._clock()
 
 
